@@ -1,0 +1,1 @@
+"""The runtime: object code becomes callable, threads share the work, compiled code is kept on disk."""
