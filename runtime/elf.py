@@ -30,7 +30,7 @@ class Symbols(NamedTuple):
 
 
 def read_symbols(obj: bytes) -> Symbols:
-    """The global symbols of a relocatable 64-bit ELF object of this machine; ``ObjectError`` for anything else."""
+    """The global symbols of a 64-bit ELF object of this machine; ``ObjectError`` for anything else."""
     order = "<" if sys.byteorder == "little" else ">"
     try:
         return _symbols(obj, order)

@@ -4,8 +4,9 @@
 
 A symbol that an object asks for is looked up in this order: what ``define_symbol`` registered, what a
 provider (``provide``) can make when first asked (the thread pool, BLAS), then the process itself, libm and
-libgcc (whose helpers convert float16 on CPUs that cannot).  Everything is resolved before LLVM links, so a missing name is an ``ObjectError`` that says which,
-never an abort.  A link takes about 0.4 ms and needs neither Numba nor a compiler.
+libgcc (whose helpers convert float16 on CPUs that cannot).  Everything is resolved before LLVM links, so a
+missing name is an ``ObjectError`` that says which, never an abort.  A link takes about 0.4 ms and needs
+neither Numba nor a compiler.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Library:
         self._addresses = addresses
 
     def address(self, symbol: str) -> int:
-        """The address of a global symbol that the object defines; ``ObjectError`` if it defines no such one."""
+        """The address of a global symbol that the object defines; ``ObjectError`` if it does not."""
         try:
             return self._addresses[symbol]
         except KeyError:
