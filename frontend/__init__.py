@@ -1,0 +1,1 @@
+"""Capture: pytrees, tracers and the NumPy surface."""

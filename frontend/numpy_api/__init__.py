@@ -1,0 +1,1 @@
+"""NumPy's public functions over the primitives."""

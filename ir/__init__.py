@@ -1,0 +1,1 @@
+"""The tensor SSA: types, values, ops and graphs."""

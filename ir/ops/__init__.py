@@ -1,0 +1,1 @@
+"""The primitives, one record per op, one file per family."""

@@ -1,0 +1,1 @@
+"""Graph to graph: differentiate, simplify, fuse, plan memory."""

@@ -1,0 +1,1 @@
+"""weft: a compiler and differentiator for the NumPy you already have."""
