@@ -170,7 +170,8 @@ def test_paths():
 
 
 def test_repr():
-    value = {"a": [1, (2,), (3, 4)], "b": Params(1), "c": Layer(1), "d": Pair(1, 2, "t"), "e": OrderedDict(x=1)}
+    value = {"a": [1, (2,), (3, 4)], "b": Params(1), "c": Layer(1), "d": Pair(1, 2, "t")}
+    value["e"] = OrderedDict(x=1)
     assert repr(tree.structure(value)) == (
         "TreeDef({'a': [*, (*,), (*, *)], 'b': Params(W=*, b=None), 'c': Layer(W=*, b=*), "
         "'d': Pair(*, *, 't'), 'e': OrderedDict({'x': *})})"
@@ -185,16 +186,19 @@ def test_structure_mismatch_names_the_place_and_both_kinds():
         "tree.map: argument 2 differs in structure from the first at ['layers'][1]: "
         "a tuple of 2 items in the first, a list of 2 items in argument 2"
     )
-    with pytest.raises(ValueError, match=r"at \['layers'\]: a list of 2 items .*, a leaf \(int\) in argument 3"):
+    with pytest.raises(ValueError, match=r"at \['layers'\]: a list of 2 .*, a leaf \(int\) in argument 3"):
         tree.map(max, first, first, {"layers": 7})
     with pytest.raises(ValueError, match=r"root: a dict with keys 'layers' .*, a dict with keys \(none\)"):
         tree.map(max, first, {})
+    with pytest.raises(ValueError, match=r"keys 'layers' in the first, a dict with keys 'layer' in argument 2"):
+        tree.map(max, first, {"layer": [(1, 2), (3, 4)]})
     with pytest.raises(ValueError, match=r"root: None in the first, a list of 1 item "):
         tree.map(max, None, [1])
 
 
 def test_map_hands_whole_subtrees_where_the_first_has_a_leaf():
-    assert tree.map(lambda p, s: p + s[0], {"W": 1, "b": 2}, {"W": (10, 0), "b": (20, 0)}) == {"W": 11, "b": 22}
+    params, state = {"W": 1, "b": 2}, {"W": (10, 0), "b": (20, 0)}
+    assert tree.map(lambda p, s: p + s[0], params, state) == {"W": 11, "b": 22}
 
 
 def test_is_leaf():
