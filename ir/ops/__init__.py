@@ -1,1 +1,15 @@
-"""The primitives, one record per op, one file per family."""
+"""The ops, a file per family. Importing this package fills the table of `weft.ir.opdef`."""
+
+from weft.ir.ops import control, elementwise, index, linalg, logic, movement, reduce, source, transcendental
+
+__all__ = [
+    "control",
+    "elementwise",
+    "index",
+    "linalg",
+    "logic",
+    "movement",
+    "reduce",
+    "source",
+    "transcendental",
+]

@@ -1,0 +1,98 @@
+"""What an op is: one record, made once, in the file of its family.
+
+    tanh = elementwise("tanh", np.tanh, scalar="tanh(a)", pull=lambda g, y, x: (g * (1 - y * y),), domain=(-2, 2))
+
+The record holds the type rule, the NumPy reference, the derivative, the scalar body and the domain for the
+op's own tests. Derivative rules are calculus on `Expr` handles; engines do the bookkeeping:
+
+* `pull(g, y, *operands, **attrs)` returns one cotangent (or None for zero) per operand. For elementwise ops
+  it may be shaped like the result: the engine sums over broadcast axes.
+* `linear` names the operands in which the op is jointly linear: its JVP is then the op itself.
+* an elementwise op's Jacobian is diagonal, so its JVP is the sum of its pulls applied to tangents.
+* `push(tangents, y, *operands, **attrs)` states the JVP for the few that are neither; a tangent may be None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft.ir.types import TensorType
+
+Infer = Callable[..., tuple[TensorType, ...]]
+
+REGISTRY: dict[str, OpDef] = {}
+BY_NUMPY: dict[Any, OpDef] = {}
+
+
+class IRTypeError(TypeError):
+    """An op applied to operand types or attributes that its type rule refuses."""
+
+
+@dataclass(frozen=True, eq=False)
+class OpDef:
+    """Definition of an op.
+
+    name: its spelling in the text. family: what passes and code generation may assume ("elementwise",
+    "reduce", "movement", "index", "dot", "source", "control"). infer(types, attrs) -> result types.
+    reference(*arrays, **attrs) -> array: what it means. numpy: the NumPy functions that it is.
+    scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
+    pull, push, linear: derivative, see the module. domain: (low, high) of test samples, one per operand or
+    one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
+    """
+
+    name: str
+    family: str
+    infer: Infer
+    reference: Callable[..., Any]
+    arity: int = 1
+    numpy: tuple[Any, ...] = ()
+    scalar: str | Callable[[str], str] | None = None
+    pull: Callable[..., Sequence[Any]] | None = None
+    push: Callable[..., Any] | None = None
+    linear: tuple[int, ...] = ()
+    domain: Any = (-2.0, 2.0)
+    dtypes: str = "biuf"
+    attr_names: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *operands: Any, **attrs: Any) -> Any:
+        """Append this op to the builder that its operands (`Expr` handles) carry.
+
+        Python scalars become constants of the first handle's dtype. One result comes back bare, several as
+        a tuple. Raises IRTypeError when no operand is a handle, or when the type rule refuses.
+        """
+        first = next((o for o in operands if hasattr(o, "builder")), None)
+        if first is None:
+            raise IRTypeError(f"{self.name} needs a value to know its builder; use Builder.emit for sources")
+        build = first.builder
+        values = [o.value if hasattr(o, "builder") else first.const(o).value for o in operands]
+        results = build.emit(self, values, attrs)
+        return results[0] if len(results) == 1 else results
+
+    @property
+    def differentiable(self) -> bool:
+        return self.pull is not None
+
+    def scalar_for(self, dtype: str) -> str:
+        assert self.scalar is not None, f"{self.name} has no scalar body"
+        return self.scalar(dtype) if callable(self.scalar) else self.scalar
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+def register(op: OpDef) -> OpDef:
+    """Enter an op in the table. Raises ValueError for a second op of that name."""
+    if op.name in REGISTRY:
+        raise ValueError(f"op {op.name} is defined twice")
+    REGISTRY[op.name] = op
+    for function in op.numpy:
+        BY_NUMPY.setdefault(function, op)
+    return op
+
+
+def all_ops() -> Iterator[OpDef]:
+    """Every op of the table, by name."""
+    return iter(sorted(REGISTRY.values(), key=lambda op: op.name))

@@ -1,0 +1,233 @@
+"""Movement: ops that change where elements lie and not what they are. All are linear.
+
+broadcast  shape=            NumPy's broadcast_to
+reshape    shape=            row-major
+transpose  perm=
+slice      start= stop= step=    per axis, steps positive
+reverse    axes=
+pad        low= high= (operands: x and a 0-d fill)
+concatenate axis=            any number of operands
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weft.ir.opdef import REGISTRY, OpDef, register
+from weft.ir.ops.families import IRTypeError, Types, normal_axes
+from weft.ir.types import TensorType, broadcast_dims
+
+
+def _movement(name: str, infer: Any, reference: Any, pull: Any, attrs: tuple[str, ...], **more: Any) -> OpDef:
+    return register(
+        OpDef(name, "movement", infer, reference, pull=pull, attr_names=attrs, **{"linear": (0,), **more})
+    )
+
+
+def _infer_broadcast(types: Types, attrs: Any) -> Types:
+    (t,) = types
+    shape = tuple(attrs["shape"])
+    try:
+        fits = broadcast_dims(t.dims, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise IRTypeError(f"broadcast: {t} does not broadcast to {shape}")
+    return (t.with_dims(shape),)
+
+
+def unbroadcast(g: Any, dims: tuple[int, ...]) -> Any:
+    """Sum a cotangent over the axes along which an operand of shape `dims` was broadcast."""
+    if g.shape == dims:
+        return g
+    lead = len(g.shape) - len(dims)
+    axes = tuple(range(lead)) + tuple(
+        i + lead for i, d in enumerate(dims) if d == 1 and g.shape[i + lead] != 1
+    )
+    if axes:
+        g = REGISTRY["sum"](g, axes=axes)
+    return g if g.shape == dims else reshape(g, shape=dims)
+
+
+broadcast = _movement(
+    "broadcast",
+    _infer_broadcast,
+    lambda a, shape: np.broadcast_to(a, shape),
+    lambda g, y, x, shape: (unbroadcast(g, x.shape),),
+    ("shape",),
+)
+
+
+def _infer_reshape(types: Types, attrs: Any) -> Types:
+    (t,) = types
+    out = t.with_dims(tuple(attrs["shape"]))
+    if out.size != t.size or any(d < 0 for d in out.dims):
+        raise IRTypeError(f"reshape: {t} has {t.size} elements, shape {out.dims} has {out.size}")
+    return (out,)
+
+
+reshape = _movement(
+    "reshape",
+    _infer_reshape,
+    lambda a, shape: np.reshape(a, shape),
+    lambda g, y, x, shape: (reshape(g, shape=x.shape),),
+    ("shape",),
+)
+
+
+def expand(x: Any, axes: tuple[int, ...]) -> Any:
+    """Insert axes of size 1 at positions `axes` of the result."""
+    dims, rest = [], list(x.shape)
+    for i in range(len(x.shape) + len(axes)):
+        dims.append(1 if i in axes else rest.pop(0))
+    return reshape(x, shape=tuple(dims))
+
+
+def _infer_transpose(types: Types, attrs: Any) -> Types:
+    (t,) = types
+    perm = attrs["perm"]
+    if sorted(perm) != list(range(t.rank)):
+        raise IRTypeError(f"transpose: perm {tuple(perm)} is not a permutation of the axes of {t}")
+    return (t.with_dims(tuple(t.dims[p] for p in perm)),)
+
+
+def inverse_permutation(perm: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(perm.index(i) for i in range(len(perm)))
+
+
+transpose = _movement(
+    "transpose",
+    _infer_transpose,
+    lambda a, perm: np.transpose(a, perm),
+    lambda g, y, x, perm: (transpose(g, perm=inverse_permutation(perm)),),
+    ("perm",),
+)
+
+
+def _infer_slice(types: Types, attrs: Any) -> Types:
+    (t,) = types
+    start, stop, step = attrs["start"], attrs["stop"], attrs["step"]
+    if not len(start) == len(stop) == len(step) == t.rank:
+        raise IRTypeError(f"slice: needs start, stop and step for every axis of {t}")
+    for d, lo, hi, st in zip(t.dims, start, stop, step, strict=True):
+        if not 0 <= lo <= hi <= d or st < 1:
+            raise IRTypeError(f"slice: {lo}:{hi}:{st} is out of range for an axis of {d} in {t}")
+    dims = tuple(-(-(hi - lo) // st) for lo, hi, st in zip(start, stop, step, strict=True))
+    return (t.with_dims(dims),)
+
+
+def _slice(a: np.ndarray, start: Any, stop: Any, step: Any) -> np.ndarray:
+    return a[tuple(slice(*s) for s in zip(start, stop, step, strict=True))]
+
+
+def _pull_slice(g: Any, y: Any, x: Any, start: Any, stop: Any, step: Any) -> Any:
+    low = tuple(start)
+    if any(s != 1 for s in step):
+        g = _dilate(g, tuple(step))
+    high = tuple(d - lo - n for d, lo, n in zip(x.shape, low, g.shape, strict=True))
+    return (pad(g, g.const(0), low=low, high=high),)
+
+
+def _dilate(g: Any, step: tuple[int, ...]) -> Any:
+    """Put step-1 zeros between neighbours, per axis: pad a new axis after each, then merge and trim."""
+    for axis, s in enumerate(step):
+        n = g.shape[axis]
+        if s == 1 or n == 0:
+            continue
+        g = expand(g, (axis + 1,))
+        rank = len(g.shape)
+        high = tuple(s - 1 if i == axis + 1 else 0 for i in range(rank))
+        g = pad(g, g.const(0), low=(0,) * rank, high=high)
+        g = reshape(g, shape=g.shape[:axis] + (n * s,) + g.shape[axis + 2 :])
+        keep = tuple(n * s - (s - 1) if i == axis else d for i, d in enumerate(g.shape))
+        g = slice_(g, start=(0,) * (rank - 1), stop=keep, step=(1,) * (rank - 1))
+    return g
+
+
+slice_ = _movement("slice", _infer_slice, _slice, _pull_slice, ("start", "stop", "step"))
+
+
+def _infer_reverse(types: Types, attrs: Any) -> Types:
+    (t,) = types
+    if normal_axes(attrs["axes"], t.rank, "reverse") != tuple(attrs["axes"]):
+        raise IRTypeError(f"reverse: axes {attrs['axes']} must be increasing and non-negative")
+    return (t,)
+
+
+reverse = _movement(
+    "reverse",
+    _infer_reverse,
+    lambda a, axes: np.flip(a, axes),
+    lambda g, y, x, axes: (reverse(g, axes=axes),),
+    ("axes",),
+)
+
+
+def _infer_pad(types: Types, attrs: Any) -> Types:
+    if len(types) != 2:
+        raise IRTypeError("pad takes an operand and a 0-d fill")
+    t, fill = types
+    low, high = attrs["low"], attrs["high"]
+    if fill.dims or fill.dtype != t.dtype:
+        raise IRTypeError(f"pad: the fill must be a 0-d {t.dtype}, got {fill}")
+    if not len(low) == len(high) == t.rank or any(p < 0 for p in (*low, *high)):
+        raise IRTypeError(f"pad: needs a non-negative low and high for every axis of {t}, got {low}, {high}")
+    return (t.with_dims(tuple(d + a + b for d, a, b in zip(t.dims, low, high, strict=True))),)
+
+
+def _pull_pad(g: Any, y: Any, x: Any, fill: Any, low: Any, high: Any) -> Any:
+    stop = tuple(lo + d for lo, d in zip(low, x.shape, strict=True))
+    inner = slice_(g, start=tuple(low), stop=stop, step=(1,) * len(low))
+    every = tuple(range(len(g.shape)))
+    return inner, REGISTRY["sum"](g, axes=every) - REGISTRY["sum"](inner, axes=every)
+
+
+pad = _movement(
+    "pad",
+    _infer_pad,
+    lambda a, fill, low, high: np.pad(a, tuple(zip(low, high, strict=True)), constant_values=fill),
+    _pull_pad,
+    ("low", "high"),
+    arity=2,
+    linear=(0, 1),
+)
+
+
+def _infer_concatenate(types: Types, attrs: Any) -> Types:
+    if not types:
+        raise IRTypeError("concatenate needs an operand")
+    first, axis = types[0], attrs["axis"]
+    if not 0 <= axis < first.rank:
+        raise IRTypeError(f"concatenate: axis {axis} is out of range for {first}")
+    for t in types[1:]:
+        same = t.rank == first.rank and all(
+            i == axis or a == b for i, (a, b) in enumerate(zip(t.dims, first.dims, strict=True))
+        )
+        if t.dtype != first.dtype or not same:
+            raise IRTypeError(f"concatenate: {first} and {t} differ off axis {axis}")
+    total = sum(t.dims[axis] for t in types)
+    return (TensorType(first.dtype, (*first.dims[:axis], total, *first.dims[axis + 1 :])),)
+
+
+def _pull_concatenate(g: Any, y: Any, *xs: Any, axis: int) -> Any:
+    out, at, rank = [], 0, len(g.shape)
+    for x in xs:
+        n = x.shape[axis]
+        start = tuple(at if i == axis else 0 for i in range(rank))
+        stop = tuple(at + n if i == axis else d for i, d in enumerate(g.shape))
+        out.append(slice_(g, start=start, stop=stop, step=(1,) * rank))
+        at += n
+    return out
+
+
+concatenate = _movement(
+    "concatenate",
+    _infer_concatenate,
+    lambda *arrays, axis: np.concatenate(arrays, axis),
+    _pull_concatenate,
+    ("axis",),
+    arity=-1,
+    linear=(-1,),
+)
