@@ -21,7 +21,8 @@ from weft.codegen.scalar_ir import DTYPES, FLOATS, SIGNED, UNSIGNED, Body, Const
 from weft.codegen.scalar_parse import Source, parse_expression, parse_function
 
 FOLDER = Path(__file__).parent / "math"
-MODULES = ("rounding", "integer", "division")
+MODULES = ("rounding", "integer", "division", "exponential", "logarithm", "power", "reduction",
+           "trigonometric", "inverse_trigonometric", "hyperbolic", "inverse_hyperbolic")
 
 _lock = threading.RLock()
 _memo: dict[tuple[str, tuple[str, ...]], Body] = {}

@@ -167,7 +167,7 @@ class _Parser:
         index = self.term(node.slice, scope)
         if isinstance(index, Ref):
             return self.build.load(table, index)
-        if isinstance(index, WeakSelect) or isinstance(index, float) or not 0 <= index < len(table.values):
+        if isinstance(index, (WeakSelect, float)) or not 0 <= index < len(table.values):
             raise ScalarError(f"{ast.unparse(node)}: index out of range")
         return table.values[index]
 
@@ -220,7 +220,7 @@ class _Parser:
                 raise ScalarError(f"{name} is not defined")
             return self.run(self.source.functions[name], [self.expr(a, scope) for a in node.args])
         if name == "poly":
-            return self.polynomial([self.term(a, scope) for a in node.args])
+            return self.polynomial([self.expr(a, scope) for a in node.args])
         return self.call(name, [self.term(a, scope) for a in node.args])
 
     def call(self, name: str, terms: list[Term]) -> Value:
@@ -238,8 +238,13 @@ class _Parser:
     def convert(self, term: Term, dtype: str) -> Value:
         return self.build.cast(term, dtype) if isinstance(term, Ref) else self.build.strong(term, dtype)
 
-    def polynomial(self, terms: list[Term]) -> Value:
-        """poly(x, c0, c1, ..., cn) by Horner's rule."""
+    def polynomial(self, values: list[Value]) -> Value:
+        """poly(x, c0, c1, ..., cn) by Horner's rule; a table stands for its values."""
+        terms: list[Term] = []
+        for value in values:
+            if isinstance(value, tuple):
+                raise ScalarError("poly takes scalars and tables")
+            terms.extend(value.values if isinstance(value, Table) else [value])
         if len(terms) < 3:
             raise ScalarError("poly takes x and at least two coefficients")
         x, *coefficients = terms
