@@ -59,7 +59,7 @@ def walk(node: ast.AST, late: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
 
 
 def imports(module: str) -> Iterator[tuple[str, int, bool]]:
-    """(imported module, line, late) of every import in `module`; `from m import n` gives m.n if that is one."""
+    """(imported module, line, late) of every import in `module`; `from m import n` is m.n if that is one."""
     for node, late in walk(ast.parse(MODULES[module].read_text("utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
