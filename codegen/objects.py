@@ -85,8 +85,8 @@ def binding() -> Any:
         return llvm
 
 
-def target_machine(level: int = 3) -> Any:
-    """A fresh LLVM target machine for the host, set up as the module's docstring says."""
+@functools.cache
+def _target_machine(level: int) -> Any:
     llvm = binding()
     cpu, features = host_cpu()
     target = llvm.Target.from_triple(llvm.get_process_triple())
@@ -98,12 +98,12 @@ def _optimised(llvm_text: str, level: int) -> Iterator[tuple[Any, Any]]:
     llvm = binding()
     with LLVM_LOCK:
         # A context of its own: types and constants are freed with the module, instead of staying for ever.
-        with llvm.create_context() as context, target_machine(level) as machine:
-            with _parsed(llvm_text, context) as module:
-                module.triple = machine.triple
-                module.data_layout = str(machine.target_data)
-                _optimise(module, machine, level)
-                yield module, machine
+        with llvm.create_context() as context, _parsed(llvm_text, context) as module:
+            machine = _target_machine(level)
+            module.triple = machine.triple
+            module.data_layout = str(machine.target_data)
+            _optimise(module, machine, level)
+            yield module, machine
 
 
 def _parsed(llvm_text: str, context: Any) -> Any:

@@ -5,7 +5,7 @@
         n ->                  C is cut into a grid of about as many tiles as there are threads, at multiples
       +----+----+----+  m     of GRAIN, and each tile is one single-threaded BLAS call.  A call first packs
       |  0 |  1 |  2 |  |     its band of A and its band of B, so a tile of h x w costs, in units of GRAIN,
-      +----+----+----+  v         3 h w  (multiply)  +  h + w  (pack)
+      +----+----+----+  v         h w  (multiply)  +  h + w  (pack)
       |  3 |  4 |  5 |        and the grid with the cheapest tile is taken: squarish tiles, few wasted.
       +----+----+----+
 
@@ -16,8 +16,8 @@ cannot take (beyond 32 bits, rows that overlap) go to plain loops.
 
 from __future__ import annotations
 
-GRAIN = 48
-SERIAL_WORK = 1 << 21  # multiply-adds (or, for a gemv, bytes) that one thread does before a second one pays
+GRAIN = 16
+SERIAL_WORK = 1 << 21  # m*n*k*itemsize of a product that takes one thread about 10 us; smaller: not cut
 
 
 def blas_ir() -> str:
@@ -77,13 +77,14 @@ decide:
   %mn = fmul double %fm, %fn
   %mnk = fmul double %mn, %fk
   %work = fmul double %mnk, %fb
-  ; a gemv reads each element of its matrix once: bytes, not arithmetic, are what it costs
+  %fs = sitofp i64 %size to double
+  %bytes = fmul double %work, %fs
+  ; a gemv reads each element of its matrix once, from memory
   %m1 = icmp eq i64 %m, 1
   %n1 = icmp eq i64 %n, 1
   %thin = or i1 %m1, %n1
-  %fs = sitofp i64 %size to double
-  %bytes = fmul double %work, %fs
-  %cost = select i1 %thin, double %bytes, double %work
+  %twice = fmul double %bytes, 2.0
+  %cost = select i1 %thin, double %twice, double %bytes
   %ratio = fdiv double %cost, $SERIAL
   %big = fcmp ogt double %ratio, 1.0e6
   %ratio1 = select i1 %big, double 1.0e6, double %ratio
@@ -114,9 +115,8 @@ try:
   %wb = sub i64 %wa, 1
   %w = sdiv i64 %wb, %c
   %area = mul i64 %h, %w
-  %area3 = mul i64 %area, 3
   %round = add i64 %h, %w
-  %cost = add i64 %area3, %round
+  %cost = add i64 %area, %round
   %better = icmp slt i64 %cost, %least
   %least1 = select i1 %better, i64 %cost, i64 %least
   %high = shl i64 %r, 32

@@ -17,7 +17,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from weft.codegen.objects import LLVM_LOCK, binding, compile_object, target_machine
+from weft.codegen.objects import LLVM_LOCK, binding, compile_object
 from weft.runtime.cache import DiskCache, cache_key, default_cache
 from weft.runtime.elf import ObjectError, read_symbols
 
@@ -134,6 +134,6 @@ def _system_libraries() -> tuple[ctypes.CDLL, ...]:
 @functools.cache
 def _linker() -> Any:
     # suppress_errors: LLVM would print what the exception says anyway.
-    linker = binding().create_lljit_compiler(target_machine(), use_jit_link=True, suppress_errors=True)
+    linker = binding().create_lljit_compiler(use_jit_link=True, suppress_errors=True)
     linker._owned = True  # never unmapped: a thread may still be inside a kernel while Python goes down
     return linker
