@@ -82,6 +82,11 @@ class Builder:
         self.ops.append(Op(op.kind, tuple(env[v] for v in op.operands), op.attrs, op.regions, results))
         env.update(zip(op.results, results, strict=True))
 
+    def hint(self, value: Value, name: str) -> None:
+        """Name a value that has no name yet, while its graph is still being built."""
+        if not value.name and name:
+            object.__setattr__(value, "name", name)
+
     def finish(self, outputs: Sequence[Expr | Value]) -> Graph:
         values = tuple(o.value if isinstance(o, Expr) else o for o in outputs)
         return Graph(self.name, tuple(self.inputs), tuple(self.ops), values)

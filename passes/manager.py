@@ -1,0 +1,56 @@
+"""Runs a list of passes: each is named, timed, logged, and verified where asked.
+
+`run(graph, passes)` returns the last graph and a record per pass (seconds, op counts, the graph it left).
+Logger "weft.passes": names and times at INFO, the IR before and after at DEBUG.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from weft.ir.graph import Graph
+from weft.ir.verify import verify
+
+log = logging.getLogger("weft.passes")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A named function from graph to graph."""
+
+    name: str
+    run: Callable[[Graph], Graph]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one pass did: its name, seconds, op counts before and after, and the graph it left."""
+
+    name: str
+    seconds: float
+    before: int
+    after: int
+    graph: Graph
+
+
+def run(graph: Graph, passes: Sequence[Pass], *, check: bool = False) -> tuple[Graph, list[Record]]:
+    """Run `passes` in order. With `check`, every graph is verified (VerifyError names the pass)."""
+    records = []
+    if check:
+        verify(graph, after="capture")
+    for p in passes:
+        start = time.perf_counter()
+        new = p.run(graph)
+        seconds = time.perf_counter() - start
+        if check:
+            verify(new, after=p.name)
+        records.append(Record(p.name, seconds, len(graph.ops), len(new.ops), new))
+        log.info("%s: %s %d -> %d ops in %.2f ms", graph.name, p.name, len(graph.ops), len(new.ops), seconds * 1e3)
+        if log.isEnabledFor(logging.DEBUG) and new is not graph:
+            log.debug("%s before %s:\n%s", graph.name, p.name, graph)
+            log.debug("%s after %s:\n%s", graph.name, p.name, new)
+        graph = new
+    return graph, records

@@ -1,0 +1,256 @@
+"""Algebra, constant folding and shape-only ops: one identity per line, applied as ops are re-emitted.
+
+Identities hold bit for bit in floating point (NaN, infinities and signed zeros included), so `x + 0` stays
+for floats (-0.0 + 0 is 0.0) and `x * 0` stays (NaN * 0 is NaN).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from weft.ir.builder import Builder
+from weft.ir.graph import Graph, Op, Value
+from weft.ir.opdef import REGISTRY, OpDef
+from weft.passes.simplify_shapes import SHAPE_RULES
+
+FOLD_LIMIT = 256  # elements: a folded constant must not be larger than the program that makes it
+log = logging.getLogger("weft.simplify")
+
+
+class Rewriter:
+    """The graph being rebuilt: emits ops through the rules and knows each value's producer."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.build = Builder(graph.name)
+        self.build.inputs.extend(graph.inputs)
+        self.producer: dict[Value, Op] = {}
+        self.fired: dict[str, int] = {}
+
+    def constant(self, value: Value) -> Any:
+        """The Python or NumPy scalar that a 0-d constant holds, else None. Looks through broadcasts."""
+        op = self.producer.get(value)
+        while op is not None and op.kind.name in ("broadcast", "reshape"):
+            op = self.producer.get(op.operands[0])
+        if op is not None and op.kind.name == "constant" and op.attrs["value"].ndim == 0:
+            return op.attrs["value"][()]
+        return None
+
+    def made_by(self, value: Value, name: str) -> Op | None:
+        op = self.producer.get(value)
+        return op if op is not None and op.kind.name == name else None
+
+    def scalar(self, value: Any, dtype: str) -> Value:
+        expr = self.build.constant(value, dtype)
+        if expr.value not in self.producer:
+            self.producer[expr.value] = self.build.ops[-1]
+        return expr.value
+
+    def emit(self, name: str, *operands: Value, **attrs: Any) -> Value:
+        """Emit an op through the rules."""
+        return self.rewrite(REGISTRY[name], operands, attrs, None)
+
+    def rewrite(self, kind: OpDef, operands: tuple[Value, ...], attrs: Mapping[str, Any], op: Op | None) -> Value:
+        operands = drop_broadcasts(kind, self, operands)
+        for rule in RULES.get(kind.name, ()):
+            found = rule(self, operands, attrs)
+            if found is not None:
+                self.fired[rule.__name__] = self.fired.get(rule.__name__, 0) + 1
+                return found
+        folded = self._fold(kind, operands, attrs)
+        if folded is not None:
+            return folded
+        if op is not None:
+            result = op.result
+            done = op if op.operands == operands else Op(kind, operands, attrs, op.regions, op.results)
+            self.build.ops.append(done)
+        else:
+            (expr,) = self.build.emit(kind, operands, attrs)
+            result, done = expr.value, self.build.ops[-1]
+        self.producer[result] = done
+        return result
+
+    def _fold(self, kind: OpDef, operands: tuple[Value, ...], attrs: Mapping[str, Any]) -> Value | None:
+        if not operands or kind.family == "control":
+            return None
+        makers = [self.producer.get(v) for v in operands]
+        if any(m is None or m.kind.name != "constant" for m in makers):
+            return None
+        (t,) = kind.infer(tuple(v.type for v in operands), attrs)
+        if t.size > FOLD_LIMIT or kind.name == "broadcast":
+            return None
+        value = kind.reference(*(m.attrs["value"] for m in makers if m is not None), **attrs)
+        array = np.ascontiguousarray(value) if t.dims else np.asarray(value)
+        return self.scalar(array, t.dtype)
+
+
+def simplify(graph: Graph) -> Graph:
+    """Rebuild `graph` through the rules. The result has no dead ops of its own making removed: see dce."""
+    ctx = Rewriter(graph)
+    env: dict[Value, Value] = {v: v for v in graph.inputs}
+    for op in graph.ops:
+        ctx.build.location = op.location
+        operands = tuple(env[v] for v in op.operands)
+        if len(op.results) != 1 or op.regions:
+            done = Op(op.kind, operands, op.attrs, op.regions, op.results)
+            ctx.build.ops.append(done)
+            for r in op.results:
+                env[r] = r
+                ctx.producer[r] = done
+            continue
+        if op.kind.name == "constant" and op.attrs["value"].ndim == 0 and not op.result.name:
+            env[op.result] = ctx.scalar(op.attrs["value"], op.result.dtype)
+            continue
+        new = ctx.rewrite(op.kind, operands, op.attrs, op)
+        if op.result.name and not new.name and new in ctx.producer:
+            ctx.build.hint(new, op.result.name)
+        env[op.result] = new
+    if ctx.fired:
+        log.debug("rules fired: %s", ", ".join(f"{k} x{n}" for k, n in sorted(ctx.fired.items())))
+    return ctx.build.finish([env[v] for v in graph.outputs])
+
+
+Rule = Callable[[Rewriter, tuple[Value, ...], Mapping[str, Any]], "Value | None"]
+
+
+def _spread(ctx: Rewriter, x: Value, like: tuple[Value, ...]) -> Value:
+    """x at the shape that an elementwise op of `like` would have had."""
+    shape = np.broadcast_shapes(*(v.shape for v in like))
+    return x if x.shape == shape else ctx.emit("broadcast", x, shape=shape)
+
+
+def _is(value: Any, number: float) -> bool:
+    """A constant that is exactly this number, sign of zero included."""
+    if value is None or not value == number:
+        return False
+    return not isinstance(value, np.floating) or bool(np.signbit(value)) == (math.copysign(1, number) < 0)
+
+
+def add_nothing(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # x + -0.0 -> x; for integers x + 0 -> x
+    for x, c in ((v[0], ctx.constant(v[1])), (v[1], ctx.constant(v[0]))):
+        if _is(c, -0.0) if x.type.is_float else (c is not None and x.type.is_integer and c == 0):
+            return _spread(ctx, x, v)
+    return None
+
+
+def add_negative(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # x + -y -> x - y
+    for x, y in ((v[0], v[1]), (v[1], v[0])):
+        if x.dtype != "bool" and (n := ctx.made_by(y, "neg")):
+            return ctx.emit("sub", x, n.operands[0])
+    return None
+
+
+def sub_nothing(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # x - 0 -> x
+    c = ctx.constant(v[1])
+    return _spread(ctx, v[0], v) if c is not None and _is(c, 0.0) else None
+
+
+def sub_negative(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # x - -y -> x + y
+    n = ctx.made_by(v[1], "neg")
+    return ctx.emit("add", v[0], n.operands[0]) if n else None
+
+
+def mul_one(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # x * 1 -> x
+    for x, c in ((v[0], ctx.constant(v[1])), (v[1], ctx.constant(v[0]))):
+        if x.dtype != "bool" and c is not None and c == 1:
+            return _spread(ctx, x, v)
+    return None
+
+
+def mul_minus_one(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # x * -1 -> -x
+    for x, c in ((v[0], ctx.constant(v[1])), (v[1], ctx.constant(v[0]))):
+        if x.dtype[0] in "fi" and c is not None and c == -1:
+            return _spread(ctx, ctx.emit("neg", x), v)
+    return None
+
+
+def div_exact(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # x / 2^k -> x * 2^-k: exact, and a multiplication is cheaper
+    c = ctx.constant(v[1])
+    if c is None or not np.isfinite(c) or c == 0 or not v[0].type.is_float:
+        return None
+    mantissa, exponent = math.frexp(float(c))
+    limit = {"f16": 12, "f32": 100, "f64": 1000}[v[0].dtype]
+    if abs(mantissa) != 0.5 or abs(exponent) > limit:
+        return None
+    if c == 1:
+        return _spread(ctx, v[0], v)
+    return _spread(ctx, ctx.emit("mul", v[0], ctx.scalar(1 / float(c), v[0].dtype)), v)
+
+
+def neg_neg(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # --x -> x
+    n = ctx.made_by(v[0], "neg")
+    return n.operands[0] if n else None
+
+
+def cast_same(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # cast to the dtype it has -> x
+    return v[0] if v[0].dtype == attrs["dtype"] else None
+
+
+def cast_back(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # f32 -> f64 -> f32, i8 -> i64 -> i8: a wider dtype holds it exactly
+    inner = ctx.made_by(v[0], "cast")
+    if inner is None:
+        return None
+    x = inner.operands[0]
+    exact = np.can_cast(x.type.np_dtype, v[0].type.np_dtype, "safe")
+    return ctx.emit("cast", x, dtype=attrs["dtype"]) if exact and x.dtype == attrs["dtype"] else None
+
+
+def where_known(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # where(True, a, b) -> a
+    c = ctx.constant(v[0])
+    return None if c is None else _spread(ctx, v[1] if c else v[2], v)
+
+
+def where_same(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # where(c, a, a) -> a
+    return _spread(ctx, v[1], v) if v[1] is v[2] else None
+
+
+def not_not(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # not not x -> x
+    n = ctx.made_by(v[0], "logical_not")
+    return n.operands[0] if n else None
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "add": (add_nothing, add_negative),
+    "sub": (sub_nothing, sub_negative),
+    "mul": (mul_one, mul_minus_one),
+    "div": (div_exact,),
+    "neg": (neg_neg,),
+    "cast": (cast_same, cast_back),
+    "where": (where_known, where_same),
+    "logical_not": (not_not,),
+}
+for _name, _rules in SHAPE_RULES.items():
+    RULES[_name] = RULES.get(_name, ()) + _rules
+
+
+def drop_broadcasts(kind: OpDef, ctx: Rewriter, v: tuple[Value, ...]) -> tuple[Value, ...]:
+    """add(x, broadcast(y)) -> add(x, y) where x alone gives the result its shape."""
+    if kind.family != "elementwise" or len(v) == 1:
+        return v
+    shape = np.broadcast_shapes(*(x.shape for x in v))
+    out = list(v)
+    for i, x in enumerate(v):
+        b = ctx.made_by(x, "broadcast")
+        if b is None:
+            continue
+        trial = [*out[:i], b.operands[0], *out[i + 1 :]]
+        if np.broadcast_shapes(*(t.shape for t in trial)) == shape:
+            out = trial
+    return tuple(out)
