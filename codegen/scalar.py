@@ -10,9 +10,9 @@ templates and functions are written in is described in scalar_parse.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from collections.abc import Callable, Sequence
 
 from weft.codegen import scalar_llvm, scalar_numba
 from weft.codegen.scalar_ir import Body, ScalarError
@@ -21,7 +21,9 @@ from weft.codegen.scalar_llvm import declarations
 from weft.codegen.scalar_parse import parse_expression
 from weft.codegen.scalar_prelude import numba_prelude
 
-__all__ = ["Scalar", "ScalarError", "declarations", "expression", "function", "function_names", "numba_prelude"]
+__all__ = [
+    "Scalar", "ScalarError", "declarations", "expression", "function", "function_names", "numba_prelude",
+]
 
 
 @dataclass(frozen=True)

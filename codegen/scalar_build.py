@@ -11,11 +11,25 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from weft.codegen.scalar_ir import (BOOL, DTYPES, FLOATS, SIGNED, Body, Constant, Instr, ScalarError, Table,
-                                    is_float, is_int, prune, renumbered, width)
+from weft.codegen.scalar_ir import (
+    BOOL,
+    DTYPES,
+    FLOATS,
+    SIGNED,
+    Body,
+    Constant,
+    Instr,
+    ScalarError,
+    Table,
+    is_float,
+    is_int,
+    prune,
+    renumbered,
+    width,
+)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ lets LLVM vectorise any loop that holds one. It knows no target; scalar_llvm and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 BOOL = "bool"
 SIGNED = ("i8", "i16", "i32", "i64")
@@ -121,7 +121,8 @@ class Body:
         return "\n".join([*lines, f"  return %{self.returned}"])
 
 
-_COST = {"const": 0, "div": 8, "sqrt": 8, "quotient": 24, "remainder": 24, "load": 4, "bits": 0, "from_bits": 0}
+_COST = {"const": 0, "bits": 0, "from_bits": 0, "load": 4, "div": 8, "sqrt": 8, "quotient": 24,
+         "remainder": 24}
 
 
 def prune(name: str, args: Sequence[str], instrs: Sequence[Instr], returned: int) -> Body:

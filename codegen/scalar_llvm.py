@@ -15,8 +15,8 @@ from weft.codegen.scalar_ir import BOOL, FLOATS, SIGNED, Body, Constant, Instr, 
 TYPES = {BOOL: "i1", "f16": "half", "f32": "float", "f64": "double",
          **{f"{s}{n}": f"i{n}" for s in "iu" for n in (8, 16, 32, 64)}}
 
-_INTRINSICS = {"fma": "fma", "sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-               "rint": "rint", "copysign": "copysign"}
+_INTRINSICS = {"fma": "fma", "sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil",
+               "trunc": "trunc", "rint": "rint", "copysign": "copysign"}
 _COUNT = {"fma": 3, "copysign": 2}
 _INTEGER = {"and": "and", "or": "or", "xor": "xor", "add": "add", "sub": "sub", "mul": "mul"}
 

@@ -14,8 +14,8 @@ width gives 0, or the sign. `//`, `%` and `**` are the functions floordiv, mod a
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from weft.codegen.scalar_build import Builder, Ref, Term, WeakSelect
 from weft.codegen.scalar_ir import BOOL, DTYPES, Body, Constant, ScalarError, Table

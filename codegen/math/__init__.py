@@ -1,1 +1,1 @@
-"""Functions of the scalar language: read as text by scalar_library, never imported."""
+"""Functions of the scalar language, read as text by scalar_library; bounds is their accuracy."""

@@ -5,7 +5,7 @@
 ln 2 is subtracted in two parts, the first short enough that n times it is exact. 2**n is applied as two
 powers, so that a subnormal result is rounded once and the largest results don't overflow on the way.
 
-Written in the language of scalar_parse: read as text, never executed; coefficients are from fit.py.
+Written in the language of scalar_parse: read as text, never executed. Numbers: tests/fit_coefficients.py.
 """
 # ruff: noqa: F821, FURB136, PLR0124, RUF100
 # mypy: ignore-errors

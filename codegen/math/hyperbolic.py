@@ -7,7 +7,7 @@
 No division, and at n = 0 sinh is r S itself. tanh |x| = t / (t + 2) with t = e**(2|x|) - 1; in f32 it is a
 polynomial below 5/8, and 1 - 2 / (e**(2|x|) + 1) above.
 
-Written in the language of scalar_parse: read as text, never executed; coefficients are from fit.py.
+Written in the language of scalar_parse: read as text, never executed. Numbers: tests/fit_coefficients.py.
 """
 # ruff: noqa: F821, FURB136, PLR0124, RUF100
 # mypy: ignore-errors

@@ -6,7 +6,7 @@
     arctan of a ratio small/large <= 1: t = small/large, or (small - large)/(small + large) and pi/4 more,
     whichever is below tan(pi/8); arctan t = t + t**3 * B(t*t), with the quotient's rounding error carried.
 
-Written in the language of scalar_parse: read as text, never executed; coefficients are from fit.py.
+Written in the language of scalar_parse: read as text, never executed. Numbers: tests/fit_coefficients.py.
 """
 # ruff: noqa: F821, FURB136, PLR0124, RUF100
 # mypy: ignore-errors

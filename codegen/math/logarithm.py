@@ -6,12 +6,12 @@
 so that the leading f is exact and all that is rounded is small beside it. In f32, and where a quotient
 would cost too much, log m = f - f*f/2 + f**3 * P(f).
 
-Written in the language of scalar_parse: read as text, never executed; coefficients are from fit.py.
+Written in the language of scalar_parse: read as text, never executed. Numbers: tests/fit_coefficients.py.
 """
 # ruff: noqa: F821, FURB136, PLR0124, RUF100
 # mypy: ignore-errors
 
-from weft.codegen.math.exponential import _exp_short
+from weft.codegen.math.exponential import _exp_short, _exp_sum_f64
 
 LN2 = 0.6931471805599453
 LN2_HI_F32 = 0.693138122558594
@@ -137,7 +137,9 @@ def log1p_f32(x):
     u = 1.0 + x
     lost = x - (u - 1.0) if abs(x) < 1.0 else 1.0 - (u - x)
     n, m = _split_f32(u)
-    f = (m - 1.0) + lost * from_bits((127 - i32(n)) << 23)
+    near = i32(n)
+    near = 126 if near > 126 else near  # beyond, lost is nothing
+    f = (m - 1.0) + lost * from_bits((127 - near) << 23)
     z = f * f
     tail = fma(z * f, poly(f, LOG_F32), n * LN2_LO_F32)
     y = fma(n, LN2_HI_F32, f + fma(-0.5, z, tail))
@@ -148,8 +150,8 @@ def log1p_f64(x):
     u = 1.0 + x
     lost = x - (u - 1.0) if abs(x) < 1.0 else 1.0 - (u - x)
     n, m = _split_f64(u)
-    # 2**-n, for n up to 1023 (and 2**-1023 would be subnormal, but lost is 0 by then)
-    scale = from_bits(bits(6755399441055744.0 + 1023.0 - n) << 52)
+    # 2**-n by the bits of an integer-valued sum; beyond n = 1022 lost is nothing
+    scale = from_bits(bits(6755399441055744.0 + (1023.0 - (1022.0 if n > 1022.0 else n))) << 52)
     near = m - 1.0
     rest = lost * scale
     f = near + rest
@@ -159,24 +161,40 @@ def log1p_f64(x):
     return x if abs(x) < 1e-17 else _edges(u, y)
 
 
+def _gap(x, y):
+    """-|x - y| as a sum of two: where max(x, y) is near 0 the rounding error would be seen."""
+    high = x - y
+    back = high - x
+    low = (x - (high - back)) - (y + back)
+    return -abs(high), (-low if high > 0.0 else low) if abs(high) < 800.0 else 0.0
+
+
 def logaddexp_f64(x, y):
     larger = maximum(x, y)
-    gap = -abs(x - y)
-    total = larger + log1p(exp(gap))
+    gap, rest = _gap(x, y)
+    total = larger + log1p(_exp_sum_f64(gap, rest))
     return x + LN2 if x == y else total  # also where both are one infinity
+
+
+def _log1p_short(x):
+    """log(1 + x) in f64, for 0 <= x <= 1."""
+    u = 1.0 + x
+    return _log_short(u) + (x - (u - 1.0))
 
 
 def logaddexp_f32(x, y):
     a = f64(x)
     b = f64(y)
     larger = maximum(a, b)
-    total = f32(larger + _log_short(1.0 + _exp_short(-abs(a - b))))
+    total = f32(larger + _log1p_short(_exp_short(-abs(a - b))))
     return f32(a + LN2) if x == y else total
 
 
 def logaddexp2_f64(x, y):
     larger = maximum(x, y)
-    total = larger + log1p(exp2(-abs(x - y))) * LOG2E_HI
+    gap, rest = _gap(x, y)
+    small = exp2(gap)
+    total = larger + log1p(fma(small, rest * LN2, small)) * LOG2E_HI
     return x + 1.0 if x == y else total
 
 
@@ -184,5 +202,5 @@ def logaddexp2_f32(x, y):
     a = f64(x)
     b = f64(y)
     larger = maximum(a, b)
-    total = f32(larger + _log_short(1.0 + _exp_short(-abs(a - b) * LN2)) * LOG2E_HI)
+    total = f32(larger + _log1p_short(_exp_short(-abs(a - b) * LN2)) * LOG2E_HI)
     return f32(a + 1.0) if x == y else total

@@ -6,7 +6,7 @@
 
     cbrt: Newton's step on m**(-1/3), which needs no division.
 
-Written in the language of scalar_parse: read as text, never executed; coefficients are from fit.py.
+Written in the language of scalar_parse: read as text, never executed. Numbers: tests/fit_coefficients.py.
 """
 # ruff: noqa: F821, FURB136, PLR0124, RUF100
 # mypy: ignore-errors
@@ -119,8 +119,8 @@ def hypot_f64(x, y):
     a = abs(x)
     b = abs(y)
     large = maximum(a, b)
-    scale = 1.3407807929942597e154 if large < 1e-150 else f64(1.0)
-    scale = 7.458340731200207e-155 if large > 1e150 else scale
+    scale = 5.260135901548374e210 if large < 1e-150 else f64(1.0)
+    scale = 2.409919865102884e-181 if large > 1e150 else scale
     a = a * scale
     b = b * scale
     aa = a * a

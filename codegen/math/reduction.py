@@ -5,7 +5,7 @@
 A row of a table holds 2**j * 2/pi mod 4 as a sum of floats, so that no digit of 2/pi that matters is lost
 however large x is. The smallest row serves all smaller x, of which nothing has to be dropped.
 
-Written in the language of scalar_parse: read as text, never executed; coefficients are from fit.py.
+Written in the language of scalar_parse: read as text, never executed. Numbers: tests/fit_coefficients.py.
 """
 # ruff: noqa: F821, FURB136, PLR0124, RUF100
 # mypy: ignore-errors

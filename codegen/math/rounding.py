@@ -7,6 +7,7 @@ Written in the language of scalar_parse: read as text, never executed.
 
 DEGREE = 0.017453292519943295  # pi / 180
 RADIAN = 57.29577951308232
+RADIAN_F32 = 57.2957763671875  # NumPy divides 180 by pi in f32
 
 
 def maximum(a, b):
@@ -46,7 +47,8 @@ def fmin_float(a, b):
 
 
 def sign_float(x):
-    below = -1.0 if x < 0.0 else x * 0.0  # NaN stays; an infinity is taken by one of the two tests
+    rest = 0.0 if x == 0.0 else x  # a NaN stays; of -0 the sign is +0
+    below = -1.0 if x < 0.0 else rest
     return 1.0 if x > 0.0 else below
 
 
@@ -101,11 +103,19 @@ def square(x):
     return x * x
 
 
-def deg2rad_float(x):
+def deg2rad_f32(x):
     return x * DEGREE
 
 
-def rad2deg_float(x):
+def deg2rad_f64(x):
+    return x * DEGREE
+
+
+def rad2deg_f32(x):
+    return x * RADIAN_F32
+
+
+def rad2deg_f64(x):
     return x * RADIAN
 
 

@@ -5,7 +5,7 @@
 and the quadrant k mod 4 chooses between them, and the sign. In f32 the polynomials are evaluated in f64:
 the reduced argument is there already, and they are short.
 
-Written in the language of scalar_parse: read as text, never executed; coefficients are from fit.py.
+Written in the language of scalar_parse: read as text, never executed. Numbers: tests/fit_coefficients.py.
 """
 # ruff: noqa: F821, FURB136, PLR0124, RUF100
 # mypy: ignore-errors

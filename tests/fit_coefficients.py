@@ -1,9 +1,9 @@
-"""How the coefficients in this folder were made: `python codegen/math/fit.py` prints them (needs mpmath).
+"""How the numbers in codegen/math were made: `python tests/fit_coefficients.py` prints them (needs mpmath).
 
     minimax(g, low, high, n, weight)   max |weight * (polynomial of degree n - g)| is least
 
 by Remez's exchange in 60-digit arithmetic, then rounded to the dtype. `weight` makes it the relative error
-of the whole function, not of the factor that is fitted. Not part of the library: nothing imports it.
+of the whole function, not of the factor that is fitted.
 """
 
 from __future__ import annotations
@@ -72,6 +72,24 @@ def _even(f: Real, start: int, odd: bool) -> Real:
     return g
 
 
+def reduction_tables() -> None:
+    """2**j * 2/pi modulo 4 as sums of floats, a row for each j (codegen/math/reduction.py)."""
+    mp.mp.prec = 1400
+
+    def row(j: int, reduced: bool, bits: list[int]) -> list[float]:
+        rest = mp.ldexp(2 / mp.pi, j)
+        rest -= 4 * mp.floor((rest + 2) / 4) if reduced else 0
+        parts = []
+        for count in bits:
+            mantissa, exponent = mp.frexp(rest)
+            parts.append(float(mp.ldexp(mp.nint(mp.ldexp(mantissa, count)), int(exponent) - count)))
+            rest -= mp.mpf(parts[-1])
+        return parts
+
+    print("TWO_OVER_PI_F32:", [row(min(j, 104), j > -24, [29, 53]) for j in range(-24, 106)])
+    print("TWO_OVER_PI_F64:", [row(16 * r - 53, r > 0, [53, 53, 53, 53]) for r in range(65)])
+
+
 def main() -> None:
     mp.mp.dps = 60
     half = float(mp.log(2) / 2) * 1.0001
@@ -117,6 +135,7 @@ def main() -> None:
     t2 = float(mp.tan(mp.pi / 8) ** 2) * 1.001
     rows("ATAN", atan3, 0, t2, lambda z: z + tiny, ("f64", 10))
     rows("CBRT", lambda m: m ** (-one / 3), 1.0, 2.0, lambda m: one, ("f64", 5))
+    reduction_tables()
 
 
 if __name__ == "__main__":
