@@ -155,7 +155,7 @@ def main():
     data, held_out = read_digits(np.random.default_rng(0))
     count = len(data[0])
     print(
-        f"{count} images to train on, {len(held_out[0])} held out; batches of {BATCH}, the last of {count % BATCH}."
+        f"{count} images to train on, {len(held_out[0])} held out; {BATCH} a batch, the last {count % BATCH}."
     )
 
     def report(epoch, params, mean_loss, seconds):
