@@ -108,7 +108,7 @@ class Builder:
         if dtype is None:
             raise ScalarError("a literal has no dtype here: write it as f32(...), i32(...), ...")
         if isinstance(term, WeakSelect):
-            return self.select(term.condition, self.strong(term.yes, dtype), self.strong(term.no, dtype))
+            return self.choose(term.condition, self.strong(term.yes, dtype), self.strong(term.no, dtype))
         return self.emit(Instr("const", dtype, value=_constant(term, dtype)))
 
     def together(self, *terms: Term, dtype: str | None = None) -> list[Ref]:
@@ -163,8 +163,10 @@ class Builder:
             raise ScalarError("the condition of `x if c else y` is not a bool")
         if not isinstance(yes, Ref) and not isinstance(no, Ref):
             return WeakSelect(condition, yes, no)
-        a, b = self.together(yes, no)
-        return self.emit(Instr("select", a.dtype, (condition.number, a.number, b.number)))
+        return self.choose(condition, *self.together(yes, no))
+
+    def choose(self, condition: Ref, yes: Ref, no: Ref) -> Ref:
+        return self.emit(Instr("select", yes.dtype, (condition.number, yes.number, no.number)))
 
     def round(self, op: str, a: Ref) -> Ref:
         """floor ceil trunc rint: an integer is its own."""
@@ -174,7 +176,7 @@ class Builder:
         if is_float(a.dtype):
             return self.emit(Instr("abs", a.dtype, (a.number,)))
         if a.dtype in SIGNED:
-            return self.select(self.compare("lt", a, 0), self.negate(a), a)  # type: ignore[return-value]
+            return self.choose(self.compare("lt", a, 0), self.negate(a), a)
         return a
 
     def float_op(self, op: str, *terms: Term) -> Ref:
@@ -231,19 +233,18 @@ class Builder:
         back = self._convert(near, "f64")
         code = self.bits(near)
         up = self.compare("gt", self.absolute(back), self.absolute(a))
-        code = self.together(self.select(up, self.binary("sub", code, 1), code))[0]
+        code = self.choose(up, self.binary("sub", code, 1), code)
         # an ordered comparison, so that a NaN stays as it is
         lost = self.binary("or", self.compare("lt", back, a), self.compare("gt", back, a))
-        odd = self.together(self.select(lost, self.binary("or", code, 1), code))[0]
-        return self.from_bits(odd)
+        return self.from_bits(self.choose(lost, self.binary("or", code, 1), code))
 
     def _to_u64(self, a: Ref) -> Ref:
         """Above 2**63 through an offset; below zero modulo 2**64, as compilers do."""
         big = self.compare("ge", a, float(2**63))
         moved = self.binary("sub", a, self.strong(float(2**63), a.dtype))
-        part = self._convert(self.together(self.select(big, moved, a))[0], "i64")
+        part = self._convert(self.choose(big, moved, a), "i64")
         top = self.strong(-(2**63), "i64")
-        return self._convert(self.together(self.select(big, self.binary("xor", part, top), part))[0], "u64")
+        return self._convert(self.choose(big, self.binary("xor", part, top), part), "u64")
 
 
 def _float_bits(value: Constant | None) -> object:

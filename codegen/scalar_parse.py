@@ -16,12 +16,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from weft.codegen.scalar_build import Builder, Ref, Term, WeakSelect
 from weft.codegen.scalar_ir import BOOL, DTYPES, Body, Constant, ScalarError, Table
 
 Resolve = Callable[[str, tuple[str, ...]], Body]  # (function name, argument dtypes) -> body
-Value = Term | Table | tuple  # of an expression; a table only to be subscripted, a tuple only to be unpacked
+Value = Term | Table | tuple[Any, ...]  # a table only to be subscripted, a tuple only to be unpacked
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -354,3 +355,27 @@ def test_half_helpers_of_the_prelude() -> None:
         expected = x.astype(np.float16).astype(np.float32)
     got = np.array([rounded(v) for v in x], np.float32)  # type: ignore[operator]
     assert np.array_equal(got, expected, equal_nan=True)
+
+
+def test_cuda_source_compiles_to_ptx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU: the dispatcher asks the current device only for its compute capability."""
+    numba = pytest.importorskip("numba")
+    pytest.importorskip("numba_cuda")
+    from numba import cuda
+
+    if cuda.config.ENABLE_CUDASIM:
+        pytest.skip("there is no PTX in the simulator")
+    monkeypatch.setattr("numba.cuda.dispatcher.get_current_device",
+                        lambda: SimpleNamespace(compute_capability=(9, 0)))
+    scalars = [function("tanh", ["f16"]), function("sin", ["f64"]), function("mod", ["i32", "i32"])]
+    text = source(scalars, "cuda") + """
+def kernel(x, y, n):
+    x[0] = tanh_f16(x[0])
+    y[0] = sin_f64(y[0])
+    n[0] = mod_i32(n[0], n[1])
+"""
+    namespace: dict[str, object] = {}
+    exec(text, namespace)
+    signature = numba.void(numba.float32[:], numba.float64[:], numba.int32[:])
+    ptx, _ = cuda.compile_ptx(namespace["kernel"], signature, cc=(9, 0))
+    assert "fma.rn.f64" in ptx and "ld.const" in ptx
