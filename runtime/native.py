@@ -29,7 +29,7 @@ _names = itertools.count()
 
 
 class Library:
-    """A loaded object: its functions stay callable for as long as this is referenced."""
+    """A loaded object.  Its code is unmapped with the last reference to this: keep it beside the address."""
 
     def __init__(self, tracker: Any, addresses: dict[str, int]) -> None:
         self._tracker = tracker
@@ -42,6 +42,12 @@ class Library:
         except KeyError:
             known = ", ".join(sorted(self._addresses)) or "none"
             raise ObjectError(f"the object defines no symbol {symbol!r} (it defines: {known})") from None
+
+    def function(self, symbol: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+        """``symbol`` as a ctypes function of the given C types; it keeps the library loaded."""
+        function = ctypes.CFUNCTYPE(result, *arguments)(self.address(symbol))
+        function.library = self  # type: ignore[attr-defined]
+        return function
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -148,8 +148,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
             "spin": (None, integer),
         }
         _state.functions = {
-            name: ctypes.CFUNCTYPE(*signature)(library.address(f"weft_pool_{name}"))
-            for name, signature in signatures.items()
+            name: library.function(f"weft_pool_{name}", *signature) for name, signature in signatures.items()
         }
     return _state.functions
 
