@@ -1,0 +1,467 @@
+"""Tracers: they stand for arrays while a function is captured, and note what is done to them.
+
+    y = np.tanh(x @ W + b)      ->      t0 = dot(x, W, ...); t1 = add(t0, b); y = tanh(t1)
+
+A `Tracer` is a value of a capture (see `capture`) that answers like an ndarray. NumPy finds it through
+`__array_ufunc__` and `__array_function__`; what it finds is in the tables of `numpy_api.registry`.
+
+A *weak* tracer stands for a Python int, float or bool: it takes the other operand's dtype, as NEP 50 says,
+and arithmetic among weak tracers and Python numbers is Python's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+from weakref import ref
+
+import numpy as np
+
+from weft.frontend.capture import Trace, raise_leak, supported_dtype
+from weft.frontend.errors import (
+    ConcretizationError,
+    DTypeError,
+    ShapeError,
+    UnsupportedAttributeError,
+    UnsupportedError,
+    message,
+    type_text,
+)
+from weft.frontend.location import site_of
+from weft.frontend.numpy_api.registry import FUNCTIONS, METHODS
+from weft.ir import ops
+from weft.ir.graph import Value
+from weft.ir.opdef import IRTypeError, OpDef
+from weft.ir.types import NAMES, dtype_name
+
+WEAK_DTYPES: dict[type, str] = {bool: "bool", int: "i64", float: "f64"}
+VIEWS = frozenset(
+    {ops.movement.slice_, ops.movement.reshape, ops.movement.transpose, ops.movement.reverse,
+     ops.movement.broadcast}
+)  # fmt: skip
+
+
+class Aliases:
+    """The tracers that show one array: it and its views, as long as they live."""
+
+    __slots__ = ("argument", "members")
+
+    def __init__(self, argument: bool = False) -> None:
+        self.argument = argument  # the array belongs to the function's caller
+        self.members: list[ref[Tracer]] = []
+
+    def others(self, tracer: Tracer) -> bool:
+        return any(r() not in (None, tracer) for r in self.members)
+
+
+_Operator = Callable[[Any, Any], Any]
+
+
+def _binary(ufunc: np.ufunc) -> tuple[_Operator, _Operator, _Operator]:
+    """`a + b`, `b + a` where b is not traced, and `a += b`."""
+
+    def operator(self: Any, other: Any) -> Any:
+        if defers(other):
+            return NotImplemented
+        return named(METHODS["__operator__"](ufunc, self, other), 2)
+
+    def reflected(self: Any, other: Any) -> Any:
+        if defers(other):
+            return NotImplemented
+        return named(METHODS["__operator__"](ufunc, other, self), 2)
+
+    def augmented(self: Any, other: Any) -> Any:
+        if defers(other):
+            return NotImplemented
+        return named(METHODS["__inplace__"](ufunc, self, other), 2)
+
+    return operator, reflected, augmented
+
+
+def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
+    def operator(self: Any) -> Any:
+        return named(METHODS["__operator__"](ufunc, self), 2)
+
+    return operator
+
+
+_TAKEN = (np.ndarray, np.generic, int, float, complex, list, tuple)
+
+
+def defers(other: Any) -> bool:
+    """Whether an operator leaves the operation to the other operand, as ndarray's would."""
+    if type(other) is Tracer or isinstance(other, _TAKEN):
+        return False
+    if other is None or isinstance(other, str | bytes | dict | set):
+        return True
+    return getattr(type(other), "__array_ufunc__", other) is None
+
+
+class Tracer:
+    """Stands for an ndarray, or for a NumPy or Python scalar, of known dtype and shape. See the module."""
+
+    __slots__ = ("trace", "value", "weak", "aliases", "__weakref__")
+    __array_priority__ = 1000.0
+    __hash__ = None  # type: ignore[assignment]  # as ndarray: == is element by element
+
+    def __init__(
+        self, trace: Trace, value: Value, weak: type | None = None, aliases: Aliases | None = None
+    ) -> None:
+        self.trace = trace
+        self.value = value
+        self.weak = weak
+        self.aliases = aliases
+        if aliases is not None:
+            aliases.members.append(ref(self))
+
+    # What an array says of itself.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.type.dims
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.value.type.np_dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.value.type.dims)
+
+    @property
+    def size(self) -> int:
+        return self.value.type.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.value.type.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def T(self) -> Tracer:
+        perm = tuple(reversed(range(self.ndim)))
+        return named(emit(ops.movement.transpose, self, perm=perm) if self.ndim > 1 else self, 2)
+
+    @property
+    def mT(self) -> Tracer:
+        if self.ndim < 2:
+            raise ShapeError(message("mT takes an array of two or more axes", [self.value]))
+        perm = (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
+        return named(emit(ops.movement.transpose, self, perm=perm), 2)
+
+    @property
+    def real(self) -> Tracer:
+        return self
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tracer]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __repr__(self) -> str:
+        name = f" {self.value.name}" if self.value.name else ""
+        return f"<traced {type_text(self.value.type)}{name}>"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __copy__(self) -> Tracer:
+        return Tracer(self.trace, self.value, self.weak)
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        raise UnsupportedError(message("pickles a traced value", [self.value]))
+
+    # Indexing, methods, NumPy.
+
+    def __getitem__(self, key: Any) -> Tracer:
+        return named(METHODS["__getitem__"](self, key), 2)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        METHODS["__setitem__"](self, key, value)
+
+    def __getattr__(self, name: str) -> Any:
+        implementation = METHODS.get(name)
+        if implementation is not None and not name.startswith("__"):
+            return _BoundMethod(self, implementation)
+        if hasattr(np.ndarray, name) and not name.startswith("_"):
+            raise UnsupportedAttributeError(
+                message(f"traced arrays have no .{name} (yet)", [self.value], _instead(name))
+            )
+        raise AttributeError(f"{type_text(self.value.type)}: a traced array has no attribute {name!r}")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return named(METHODS["__array_ufunc__"](ufunc, method, inputs, kwargs), 2)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        implementation = FUNCTIONS.get(function)
+        if implementation is None:
+            name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
+            name = name.replace("numpy.", "np.", 1)
+            values = [a.value for a in args if isinstance(a, Tracer)] or [self.value]
+            advice = "Write it with functions that can, or call it outside the traced function."
+            raise UnsupportedError(message(f"{name} can't be traced (yet)", values, advice))
+        return named(implementation(*args, **kwargs), 2)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        advice = (
+            "np.array, np.asarray and functions outside NumPy can't take a traced array.\n"
+            "Use it as it is, np.stack for a list of traced values, or .astype(dtype) for another dtype."
+        )
+        raise ConcretizationError(message("needs the elements of a traced array", [self.value], advice))
+
+    # Python values: known in an uncompiled capture; of Python scalars, at the price of a guard, elsewhere.
+
+    def item(self, *index: Any) -> Any:
+        """The Python scalar of a one-element array (or of `self[index]`). Raises ConcretizationError."""
+        chosen = self[index] if index else self
+        if chosen.size != 1:
+            raise ShapeError(message("takes the value of an array of more than one element", [self.value]))
+        return chosen.trace.concrete(chosen.value).item()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                message("the truth value of an array of more than one element is ambiguous", [self.value],
+                        "Use np.any(...), np.all(...) or np.where(condition, a, b).")
+            )  # fmt: skip
+        return bool(self.trace.concrete(self.value).item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.shape or not (self.value.type.is_integer or self.weak is bool):
+            raise TypeError(f"{type_text(self.value.type)} can't be used as an index")
+        return int(self.item())
+
+    def __contains__(self, element: Any) -> bool:
+        return bool(METHODS["any"](self == element))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        if digits is None:
+            return round(self.item())
+        return named(METHODS["round"](self, digits), 2)
+
+    __add__, __radd__, __iadd__ = _binary(np.add)
+    __sub__, __rsub__, __isub__ = _binary(np.subtract)
+    __mul__, __rmul__, __imul__ = _binary(np.multiply)
+    __truediv__, __rtruediv__, __itruediv__ = _binary(np.true_divide)
+    __floordiv__, __rfloordiv__, __ifloordiv__ = _binary(np.floor_divide)
+    __mod__, __rmod__, __imod__ = _binary(np.remainder)
+    __pow__, __rpow__, __ipow__ = _binary(np.power)
+    __matmul__, __rmatmul__, __imatmul__ = _binary(np.matmul)
+    __and__, __rand__, __iand__ = _binary(np.bitwise_and)
+    __or__, __ror__, __ior__ = _binary(np.bitwise_or)
+    __xor__, __rxor__, __ixor__ = _binary(np.bitwise_xor)
+    __lshift__, __rlshift__, __ilshift__ = _binary(np.left_shift)
+    __rshift__, __rrshift__, __irshift__ = _binary(np.right_shift)
+    __divmod__, __rdivmod__, _ = _binary(np.divmod)
+    __lt__ = _binary(np.less)[0]
+    __le__ = _binary(np.less_equal)[0]
+    __gt__ = _binary(np.greater)[0]
+    __ge__ = _binary(np.greater_equal)[0]
+    __eq__ = _binary(np.equal)[0]  # type: ignore[assignment]
+    __ne__ = _binary(np.not_equal)[0]  # type: ignore[assignment]
+    __neg__ = _unary(np.negative)
+    __pos__ = _unary(np.positive)
+    __abs__ = _unary(np.absolute)
+    __invert__ = _unary(np.invert)
+
+
+class _BoundMethod:
+    """`tracer.mean`, ready to be called."""
+
+    __slots__ = ("tracer", "implementation")
+
+    def __init__(self, tracer: Tracer, implementation: Callable[..., Any]) -> None:
+        self.tracer = tracer
+        self.implementation = implementation
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return named(self.implementation(self.tracer, *args, **kwargs), 2)
+
+
+def named(result: Any, depth: int = 1) -> Any:
+    """`result`, whose value is given the name of the variable that the user's code stores it in.
+
+    Called at the end of all that users call directly: `depth` frames up is the user, or else, when weft
+    calls itself, nothing happens.
+    """
+    if type(result) is Tracer and not result.value.name:
+        site = site_of(sys._getframe(depth))
+        if site is not None and site.name and result.trace.active:
+            object.__setattr__(result.value, "name", site.name)  # its builder is open: nobody printed it
+    return result
+
+
+def innermost(tracers: Sequence[Tracer]) -> Trace:
+    """The youngest capture among tracers: where an op on them belongs."""
+    trace = tracers[0].trace
+    for t in tracers[1:]:
+        if t.trace.serial > trace.serial:
+            trace = t.trace
+    return trace
+
+
+def read(trace: Trace, tracer: Tracer) -> Value:
+    """The tracer's value in `trace`, which is its own or one inside that."""
+    if tracer.trace is trace:
+        return tracer.value
+    return trace.lift(tracer.trace, tracer.value, tracer.weak)
+
+
+def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
+    """The op applied to tracers of the right dtypes. Raises ShapeError, DTypeError, LeakError."""
+    trace = innermost(tracers)
+    values = [t.value if t.trace is trace else read(trace, t) for t in tracers]
+    try:
+        result = trace.emit(op, values, attrs)
+    except IRTypeError as error:
+        raise refused(error, values) from None
+    if op not in VIEWS:
+        return Tracer(trace, result)
+    base = tracers[0]
+    if base.aliases is None:
+        base.aliases = Aliases()
+        base.aliases.members.append(ref(base))
+    return Tracer(trace, result, None, base.aliases)
+
+
+def emit_source(like: Tracer, op: OpDef, **attrs: Any) -> Tracer:
+    """An op without operands (iota, constant) in the capture of `like`."""
+    return Tracer(like.trace, like.trace.emit(op, (), attrs))
+
+
+def constant(like: Tracer, scalar: Any, dtype: Any) -> Tracer:
+    """A 0-d constant of a dtype (NumPy's, or an IR name) in the capture of `like`."""
+    name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
+    return Tracer(like.trace, like.trace.constant(scalar, name))
+
+
+def full(like: Tracer, shape: Sequence[int], scalar: Any, dtype: Any) -> Tracer:
+    """An array of one number in the capture of `like`."""
+    one = constant(like, scalar, dtype)
+    return Tracer(one.trace, emit(ops.movement.broadcast, one, shape=tuple(shape)).value) if shape else one
+
+
+def refused(error: IRTypeError, values: Sequence[Value]) -> Exception:
+    """A type rule's complaint as an error at the user's line."""
+    text = str(error)
+    if "broadcast" in text or len({v.type.dtype for v in values}) <= 1:
+        advice = ""
+        if "broadcast" in text:
+            advice = "Shapes are matched from the right; x[:, None] or x.reshape(...) gives another match."
+        return ShapeError(message(text, values, advice))
+    return DTypeError(message(text, values))
+
+
+def as_tracer(x: Any, like: Tracer) -> Tracer:
+    """`x` as a tracer that can meet `like`.
+
+    Arrays are captured by reference, scalars become constants (weak ones if they are Python's), lists and
+    tuples that hold tracers are stacked, other objects are converted by np.asarray. Raises DTypeError.
+    """
+    if type(x) is Tracer:
+        if not x.trace.active:
+            raise_leak(x.value)
+        return x
+    kind = type(x)
+    if kind in WEAK_DTYPES:
+        name = WEAK_DTYPES[kind]
+        if kind is int and not -(1 << 63) <= x < 1 << 63:
+            if x >= 1 << 64 or x < 0:
+                raise OverflowError(f"Python integer {x} is too large for NumPy's integers")
+            return Tracer(like.trace, like.trace.constant(x, "u64"))
+        return Tracer(like.trace, like.trace.constant(x, name), kind)
+    if isinstance(x, np.generic):
+        return Tracer(like.trace, like.trace.constant(x, supported_dtype(x.dtype, "this scalar")))
+    if isinstance(x, list | tuple) and _holds_tracers(x):
+        rows = [as_tracer(item, like) for item in x]
+        return stack(promote(*rows))
+    array = x if isinstance(x, np.ndarray) else np.asarray(x)
+    if array.dtype.hasobject:
+        raise DTypeError(message(f"a {type(x).__qualname__} is no array of numbers", [like.value]))
+    if type(x) is list or type(x) is tuple:
+        array = array.copy()
+    return Tracer(like.trace, like.trace.capture(array), None, Aliases(argument=True))
+
+
+def _holds_tracers(items: Sequence[Any]) -> bool:
+    return any(
+        type(i) is Tracer or (isinstance(i, list | tuple) and _holds_tracers(i)) for i in items
+    )
+
+
+def stack(rows: Sequence[Tracer]) -> Tracer:
+    """Tracers of one dtype and shape along a new first axis."""
+    first = rows[0]
+    for row in rows:
+        if row.shape != first.shape:
+            raise ShapeError(message("makes an array of rows of different shapes", [first.value, row.value]))
+    expanded = [emit(ops.movement.reshape, row, shape=(1, *row.shape)) for row in rows]
+    return emit(ops.movement.concatenate, *expanded, axis=0)
+
+
+def cast(tracer: Tracer, dtype: Any) -> Tracer:
+    """The tracer in another dtype (NumPy's, or an IR name), no longer weak; itself where nothing changes."""
+    name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
+    if tracer.value.type.dtype == name:
+        return tracer if tracer.weak is None else Tracer(tracer.trace, tracer.value, None, tracer.aliases)
+    if tracer.weak is not None or not tracer.value.type.dims:
+        folded = _fold_constant(tracer, name)
+        if folded is not None:
+            return folded
+    return emit(ops.source.cast, tracer, dtype=name)
+
+
+def _fold_constant(tracer: Tracer, name: str) -> Tracer | None:
+    """A constant in another dtype is another constant."""
+    made = tracer.trace.constants.get(tracer.value)
+    if made is None:
+        return None
+    with np.errstate(all="ignore"):
+        return Tracer(tracer.trace, tracer.trace.constant(made.astype(NAMES[name]), name))
+
+
+def promote(*operands: Any) -> list[Tracer]:
+    """The operands as tracers of their common dtype (NEP 50). At least one must be a tracer already."""
+    like = next(o for o in operands if type(o) is Tracer)
+    tracers = [as_tracer(o, like) for o in operands]
+    dtype = common_dtype(tracers)
+    return [cast(t, dtype) for t in tracers]
+
+
+def common_dtype(tracers: Sequence[Tracer]) -> np.dtype:
+    """NEP 50's common dtype, in which weak tracers count as Python scalars."""
+    return np.result_type(*[t.weak(0) if t.weak is not None else t.dtype for t in tracers])
+
+
+def _instead(name: str) -> str:
+    known = {
+        "tolist": "Return the array from the traced function and call .tolist() outside.",
+        "sort": "np.sort comes later.",
+        "fill": "Write np.full(...); mutation comes later.",
+        "put": "Write np.where(mask, new, old); mutation comes later.",
+        "flat": "Use x.reshape(-1).",
+    }
+    return known.get(name, "Call it on the array outside the traced function.")
+
+
