@@ -173,6 +173,7 @@ def test_every_float16(name: str) -> None:
     assert np.array_equal(np.isnan(got), np.isnan(near))
     assert np.array_equal(got[~plain & ~np.isnan(got)], rounded[~plain & ~np.isnan(got)].astype(np.float64))
     assert np.max(off[plain]) <= 0.51
+    assert np.array_equal(np.signbit(got)[plain], np.signbit(near)[plain])
 
 
 def test_loops_vectorise_and_call_nothing() -> None:

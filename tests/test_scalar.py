@@ -71,6 +71,18 @@ def test_repeated_subexpressions_are_computed_once() -> None:
     assert scalar.llvm_inline(["%x"], map("%t{}".format, range(9)).__next__) == (lines, "%t1")
 
 
+def test_only_expressions_are_contracted() -> None:
+    scalar = expression("a * b + a", ["f32", "f32"], "f32")
+    assert [line.split()[2:4] for line in scalar.llvm_inline(["%x", "%y"], iter("pq").__next__)[0]] == [
+        ["fmul", "contract"], ["fadd", "contract"]]
+    plain = scalar.llvm_inline(["%x", "%y"], iter("pq").__next__, contract=False)[0]
+    assert plain == ["p = fmul float %x, %y", "q = fadd float p, %x"]
+    assert all("contract" not in function(n, ["f64"]).llvm_define() for n in ("exp", "sin", "log1p"))
+    half = expression("a * b + a", ["f16", "f16"], "f16")
+    lines = half.llvm_inline(["%x", "%y"], iter("pqrstuvw").__next__)[0]
+    assert "contract" not in " ".join(lines)  # each operation rounds to f16
+
+
 def test_zero_and_minus_zero_are_two_constants() -> None:
     got = run("0.0 if a > 0.0 else -0.0", ["f32"], "f32", [1.0, -1.0])
     assert np.signbit(got).tolist() == [False, True]
