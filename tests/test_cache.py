@@ -71,7 +71,7 @@ def test_key_depends_on_every_part():
         cache_key("pool", "text", host="a"),
         cache_key("kernel", "text", host="b"),
         cache_key("kernel", "text", host="a", version="2"),
-        cache_key("kernelt", "ext", host="a"),  # lengths are hashed too
+        cache_key("kernel2", "text", host="a"),  # lengths are hashed too
     }
     assert len(keys) == 6
     assert cache_key("kernel", "text") == cache_key("kernel", "text", host=host_key())
