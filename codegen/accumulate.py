@@ -1,0 +1,338 @@
+"""Reductions inside a kernel: where their accumulators live and how they are combined.
+
+    row      a variable per row; long rows are summed in blocks, the blocks' sums in f64 (f64: compensated)
+    full     the row's value goes on to a variable of the chunk, the chunks' values to the result
+    column   an array of columns per chunk, added to by every row, combined after all chunks
+
+Blocks keep the error no worse than NumPy's pairwise sum: within a block of 2,048 a vector loop has at least
+32 partial sums, across blocks nothing is lost (f64), or a compensated sum is kept (Kahan 1965).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from weft.codegen.kernel import (
+    Accumulate,
+    Affine,
+    Assign,
+    Buffer,
+    Compute,
+    Constant,
+    For,
+    FromIndex,
+    Load,
+    Read,
+    Statement,
+    Store,
+    Variable,
+    var,
+)
+from weft.codegen.scalar import Scalar, expression
+from weft.ir.graph import Op, Value
+from weft.ir.opdef import REGISTRY
+from weft.ir.space import ARG, is_free
+
+if TYPE_CHECKING:
+    from weft.codegen.lower import Lowering, Scope
+
+
+def near_dtype(dtype: str) -> str:
+    """dtype of a partial result: half is accumulated in single."""
+    return "f32" if dtype == "f16" else dtype
+
+
+def wide_dtype(op: Op) -> str:
+    """dtype of what partial results are combined in."""
+    dtype = near_dtype(op.result.dtype)
+    return "f64" if dtype[0] == "f" and op.kind.name in ("sum", "prod") else dtype
+
+
+def combiner(op: Op, dtype: str) -> Scalar:
+    template = REGISTRY[op.kind.extra["combine"]].scalar_for(dtype)
+    return expression(template, [dtype, dtype], dtype)
+
+
+def identity(op: Op, dtype: str) -> Any:
+    return op.kind.extra["identity"](dtype)
+
+
+class Rows:
+    """The accumulators of one kernel."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.low = lowering
+        self.names = lowering.names
+        self.reductions = lowering.space.reductions
+        self.chunk_var: dict[Op, tuple[str, str]] = {}  # full reduction -> (sum, compensation or "")
+        self.parts: dict[Op, str] = {}  # full and column reductions -> buffer of the chunks' results
+        self.columns = 1
+        for _, count, _ in lowering.cols:
+            self.columns *= count
+
+    # ---- helpers -----------------------------------------------------------------------------------
+
+    def cast(self, value: str, source: str, target: str, scope: Scope) -> str:
+        if source == target:
+            return value
+        name = self.names.fresh("t")
+        scope.statements.append(Compute(name, expression("a", [source], target), (value,), f"to {target}"))
+        return name
+
+    def _wide_variable(self, op: Op, scope: Scope, hint: str) -> tuple[str, str]:
+        dtype = wide_dtype(op)
+        name = self.names.fresh(hint)
+        scope.statements.append(Variable(name, dtype, identity(op, dtype)))
+        error = ""
+        if dtype == "f64" and op.result.dtype == "f64" and op.kind.name == "sum":
+            error = self.names.fresh("lost")
+            scope.statements.append(Variable(error, dtype, 0))
+        return name, error
+
+    def _fold(self, op: Op, into: tuple[str, str], value: str, scope: Scope) -> None:
+        """Combine a partial result (already wide) into a variable, in this order."""
+        name, error = into
+        dtype = wide_dtype(op)
+        if not error:
+            old, new = self.names.fresh("t"), self.names.fresh("t")
+            scope.statements.append(Read(old, dtype, name))
+            scope.statements.append(Compute(new, combiner(op, dtype), (old, value), "combine"))
+            scope.statements.append(Assign(name, dtype, new))
+            return
+        # y = value - lost; total = sum + y; lost = (total - sum) - y; infinities must not turn into NaN
+        old, lost = self.names.fresh("t"), self.names.fresh("t")
+        scope.statements += [Read(old, dtype, name), Read(lost, dtype, error)]
+        sub, add = expression("a - b", [dtype, dtype], dtype), expression("a + b", [dtype, dtype], dtype)
+        y, total, high, new = (self.names.fresh("t") for _ in range(4))
+        rest = expression("(a - b if abs(a - b) <= 1.0e300 else 0.0)", [dtype, dtype], dtype)
+        scope.statements += [
+            Compute(y, sub, (value, lost), "sub"),
+            Compute(total, add, (old, y), "add"),
+            Compute(high, sub, (total, old), "sub"),
+            Compute(new, rest, (high, y), "lost"),
+            Assign(name, dtype, total),
+            Assign(error, dtype, new),
+        ]
+
+    # ---- the chunk's accumulators --------------------------------------------------------------------
+
+    def begin(self, top: Scope) -> None:
+        chunks = self.low.chunks
+        for op, kind in self.reductions.items():
+            if kind == "full":
+                buffer = self.names.fresh("part")
+                self.parts[op] = buffer
+                self.low.buffers.append(Buffer(buffer, wide_dtype(op), chunks, "chunk"))
+                self.chunk_var[op] = self._wide_variable(op, top, "total")
+            elif kind == "column":
+                buffer = self.names.fresh("part")
+                dtype = near_dtype(op.result.dtype)
+                self.parts[op] = buffer
+                self.low.buffers.append(Buffer(buffer, dtype, chunks * self.columns, "chunk"))
+                zero = self.names.fresh("k")
+                top.statements.append(Constant(zero, dtype, identity(op, dtype)))
+                i = self.names.fresh("j")
+                at = var("chunk") * self.columns + var(i)
+                fill: list[Statement] = [Store(buffer, dtype, at, zero)]
+                top.statements.append(For(i, Affine(), Affine(self.columns), fill, vector=True))
+
+    def column_place(self) -> Affine:
+        total, step = Affine(), 1
+        for name, count, _ in reversed(self.low.cols):
+            total = total + var(name) * step
+            step *= count
+        return total + var("chunk") * self.columns
+
+    def row_value(self, op: Op, value: str, scope: Scope) -> None:
+        """A full reduction of something that is one number per row."""
+        wide = self.cast(value, op.operands[0].dtype, wide_dtype(op), scope)
+        self._fold(op, self.chunk_var[op], wide, scope)
+
+    def end(self, top: Scope) -> None:
+        for op, (name, _) in self.chunk_var.items():
+            got = self.names.fresh("t")
+            dtype = wide_dtype(op)
+            top.statements.append(Read(got, dtype, name))
+            top.statements.append(Store(self.parts[op], dtype, var("chunk"), got))
+
+    def open(self, scope: Scope, ops: Sequence[Op]) -> Partial:
+        return Partial(self, scope, ops)
+
+    # ---- after all chunks ---------------------------------------------------------------------------
+
+    def final(self) -> list[Statement]:
+        """Combine the chunks' parts, then the epilogue: scalars first, then one loop over the columns."""
+        from weft.codegen.lower import Scope
+
+        low = self.low
+        if not self.parts:
+            return []
+        top = Scope([], {})
+        low.top = low.row_scope = top
+        for op, buffer in self.parts.items():
+            if self.reductions[op] == "full":
+                total = self._wide_variable(op, top, "sum")
+                part, c = self.names.fresh("t"), self.names.fresh("p")
+                dtype = wide_dtype(op)
+                loop = Scope([Load(part, dtype, buffer, var(c))], {})
+                self._fold(op, total, part, loop)
+                top.statements.append(For(c, Affine(), Affine(low.chunks), loop.statements))
+                got = self.names.fresh("t")
+                top.statements.append(Read(got, dtype, total[0]))
+                top.known[op.result] = self.cast(got, dtype, op.result.dtype, top)
+        self._column_epilogue(top)
+        for v in low.graph.outputs:
+            late = low.producer.get(v)
+            if late is not None and self._late(late) and not low.in_columns(v):
+                top.statements.append(Store(low.out_of[v], v.dtype, low.place(v), low.value(v, top)))
+        return top.statements
+
+    def _late(self, op: Op) -> bool:
+        return op in self.low.space.final or self.reductions.get(op) in ("full", "column")
+
+    def _column_epilogue(self, top: Scope) -> None:
+        from weft.codegen.lower import Scope
+
+        low = self.low
+        outs = [v for v in low.graph.outputs if v in low.producer and self._late(low.producer[v]) and low.in_columns(v)]
+        columns = [op for op, kind in self.reductions.items() if kind == "column"]
+        if not outs and not columns:
+            return
+        body = Scope([], {}, top, loop=0)
+        for op in columns:
+            dtype = near_dtype(op.result.dtype)
+            total = None
+            for c in range(low.chunks):
+                part = self.names.fresh("t")
+                at = self.column_place().substitute({"chunk": Affine(c)})
+                body.statements.append(Load(part, dtype, self.parts[op], at))
+                if total is None:
+                    total = part
+                else:
+                    new = self.names.fresh("t")
+                    body.statements.append(Compute(new, combiner(op, dtype), (total, part), "combine"))
+                    total = new
+            assert total is not None
+            body.known[op.result] = self.cast(total, dtype, op.result.dtype, body)
+        for v in outs:
+            body.statements.append(Store(low.out_of[v], v.dtype, low.place(v), low.value(v, body)))
+        nest = body.statements
+        for name, count, _ in reversed(low.cols):
+            nest = [For(name, Affine(), Affine(count), nest, vector=name == low.cols[-1][0])]
+        top.statements.extend(nest)
+
+
+class Partial:
+    """The reductions of one loop over columns."""
+
+    def __init__(self, rows: Rows, scope: Scope, ops: Sequence[Op]) -> None:
+        self.rows = rows
+        self.names = rows.names
+        self.ops = [op for op in ops if rows.reductions[op] != "column"]
+        self.wide = {op for op in self.ops if op.result.type.is_float and op.kind.name in ("sum", "prod")}
+        self.part: dict[Op, str] = {}
+        self.total: dict[Op, tuple[str, str]] = {}
+        self.best: dict[Op, str] = {}
+        self.blocked = False
+        for op in self.ops:
+            if op.kind.name in ARG:
+                self._begin_arg(op, scope)
+            else:
+                self._variable(op, scope)
+
+    def _variable(self, op: Op, scope: Scope) -> None:
+        dtype = near_dtype(op.result.dtype)
+        self.part[op] = self.names.fresh("acc")
+        scope.statements.append(Variable(self.part[op], dtype, identity(op, dtype)))
+
+    def _begin_arg(self, op: Op, scope: Scope) -> None:
+        dtype = op.operands[0].dtype
+        worst = REGISTRY["max" if op.kind.name == "argmax" else "min"].extra["identity"](dtype)
+        self.best[op] = self.names.fresh("best")
+        self.part[op] = self.names.fresh("at")
+        scope.statements.append(Variable(self.best[op], dtype, worst))
+        scope.statements.append(Variable(self.part[op], "i64", 0))
+
+    def begin_block(self, run: Scope) -> None:
+        """The loop is cut into blocks: each starts its own partial, folded into a wide total."""
+        self.blocked = True
+        outside = run.parent
+        assert outside is not None
+        for op in self.ops:
+            if op in self.wide:
+                self.total[op] = self.rows._wide_variable(op, outside, "wide")
+                dtype = near_dtype(op.result.dtype)
+                start = self.names.fresh("k")
+                outside.statements.append(Constant(start, dtype, identity(op, dtype)))
+                run.statements.append(Assign(self.part[op], dtype, start))
+
+    def end_block(self, run: Scope) -> None:
+        for op, total in self.total.items():
+            dtype = near_dtype(op.result.dtype)
+            got = self.names.fresh("t")
+            run.statements.append(Read(got, dtype, self.part[op]))
+            self.rows._fold(op, total, self.rows.cast(got, dtype, wide_dtype(op), run), run)
+
+    def add(self, op: Op, value: str, body: Scope) -> None:
+        """One element into its reduction."""
+        rows = self.rows
+        if op.kind.name in ARG:
+            self._add_arg(op, value, body)
+            return
+        dtype = near_dtype(op.result.dtype)
+        value = rows.cast(value, op.operands[0].dtype, dtype, body)
+        if rows.reductions[op] != "column":
+            body.statements.append(Accumulate(self.part[op], dtype, op.kind.extra["combine"], combiner(op, dtype), value))
+            return
+        old, new = self.names.fresh("t"), self.names.fresh("t")
+        at = rows.column_place()
+        body.statements.append(Load(old, dtype, rows.parts[op], at))
+        body.statements.append(Compute(new, combiner(op, dtype), (old, value), "combine"))
+        body.statements.append(Store(rows.parts[op], dtype, at, new))
+
+    def _add_arg(self, op: Op, value: str, body: Scope) -> None:
+        dtype = op.operands[0].dtype
+        sign = ">" if op.kind.name == "argmax" else "<"
+        if dtype[0] == "f":  # the first NaN wins
+            test = f"(a {sign} b) | ((a != a) & (b == b))"
+        elif dtype == "bool":
+            test = "a & (a ^ b)" if sign == ">" else "b & (a ^ b)"
+        else:
+            test = f"a {sign} b"
+        old, old_at, better, new, here, new_at = (self.names.fresh("t") for _ in range(6))
+        axis = self.rows.low.space.of(op, 0)[op.attrs["axis"]]
+        position = Affine() if axis is None else self.rows.low.axis_var[axis]
+        body.statements += [
+            Read(old, dtype, self.best[op]),
+            Read(old_at, "i64", self.part[op]),
+            Compute(better, expression(test, [dtype, dtype], "bool"), (value, old), op.kind.name),
+            Compute(new, expression("b if a else c", ["bool", dtype, dtype], dtype), (better, value, old), "where"),
+            FromIndex(here, "i64", position),
+            Compute(new_at, expression("b if a else c", ["bool", "i64", "i64"], "i64"), (better, here, old_at), "where"),
+            Assign(self.best[op], dtype, new),
+            Assign(self.part[op], "i64", new_at),
+        ]
+
+    def close(self, scope: Scope) -> None:
+        """After the loop: row results become the row's values, full ones go on to the chunk."""
+        rows = self.rows
+        for op in self.ops:
+            if op.kind.name in ARG:
+                scope.known[op.result] = self._read(self.part[op], "i64", scope)
+                continue
+            blocked = op in self.total
+            dtype = wide_dtype(op) if blocked else near_dtype(op.result.dtype)
+            got = self._read(self.total[op][0] if blocked else self.part[op], dtype, scope)
+            if rows.reductions[op] == "row":
+                scope.known[op.result] = rows.cast(got, dtype, op.result.dtype, scope)
+            else:
+                rows._fold(op, rows.chunk_var[op], rows.cast(got, dtype, wide_dtype(op), scope), scope)
+
+    def _read(self, name: str, dtype: str, scope: Scope) -> str:
+        target = self.names.fresh("t")
+        scope.statements.append(Read(target, dtype, name))
+        return target
+
+
+__all__ = ["Partial", "Rows", "Value", "is_free"]

@@ -1,0 +1,268 @@
+"""Kernel IR: the loops, loads, stores and scalar work of one kernel. It knows no target.
+
+    kernel k0(z: f32[20] in, b: f32[5] in, h: f32[20] out)  chunks=1
+      for r in [0, 4):
+        for c in [0, 5):
+          t1 = load z[5*r + c]
+          t2 = load b[c]
+          t3: f32 = a + b (t1, t2)        # add, net.py:7
+          store h[5*r + c] = t3
+
+Buffers are flat; an index is affine in loop variables and integer names. A kernel's body runs once per chunk
+(`chunk` is a variable), chunks run in parallel; `final` runs once after all of them. Printers for targets
+(llvm, numba_cpu, numba_cuda) read this and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from weft.codegen.scalar import Scalar
+from weft.ir.graph import Location
+
+
+@dataclass(frozen=True)
+class Affine:
+    """const + Σ coefficient * variable."""
+
+    const: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+    def __add__(self, other: Affine | int) -> Affine:
+        if isinstance(other, int):
+            return Affine(self.const + other, self.terms)
+        total = dict(self.terms)
+        for var, c in other.terms:
+            total[var] = total.get(var, 0) + c
+        return Affine(self.const + other.const, tuple((v, c) for v, c in total.items() if c))
+
+    def __mul__(self, k: int) -> Affine:
+        return Affine(self.const * k, tuple((v, c * k) for v, c in self.terms) if k else ())
+
+    def coefficient(self, var: str) -> int:
+        return next((c for v, c in self.terms if v == var), 0)
+
+    def substitute(self, values: Mapping[str, Affine]) -> Affine:
+        out = Affine(self.const)
+        for v, c in self.terms:
+            out = out + (values[v] * c if v in values else Affine(0, ((v, c),)))
+        return out
+
+    def __str__(self) -> str:
+        parts = [v if c == 1 else f"{c}*{v}" for v, c in self.terms]
+        if self.const or not parts:
+            parts.append(str(self.const))
+        return " + ".join(parts)
+
+
+def var(name: str) -> Affine:
+    return Affine(0, ((name, 1),))
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A flat array. role: "in", "out", "inout", or scratch: "chunk" (parts of all chunks), "final" reads it too."""
+
+    name: str
+    dtype: str
+    size: int
+    role: str
+
+
+@dataclass(frozen=True)
+class For:
+    """for var in range(start, stop, step). `vector`: iterations are independent but for accumulators."""
+
+    var: str
+    start: Affine
+    stop: Affine
+    body: list[Statement]
+    step: int = 1
+    vector: bool = False
+
+
+@dataclass(frozen=True)
+class Index:
+    """target: i64 = op(a, b) on indices: "floordiv", "mod" (b constant), "min"."""
+
+    target: str
+    op: str
+    a: Affine
+    b: Affine
+
+
+@dataclass(frozen=True)
+class ToIndex:
+    """target: i64 = an i64 scalar clamped to [0, limit)."""
+
+    target: str
+    value: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class FromIndex:
+    """target: dtype = an index, as a number."""
+
+    target: str
+    dtype: str
+    value: Affine
+
+
+@dataclass(frozen=True)
+class InRange:
+    """target: bool = low <= value < high."""
+
+    target: str
+    value: Affine
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Constant:
+    target: str
+    dtype: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Load:
+    target: str
+    dtype: str
+    buffer: str
+    index: Affine
+
+
+@dataclass(frozen=True)
+class Store:
+    buffer: str
+    dtype: str
+    index: Affine
+    value: str
+
+
+@dataclass(frozen=True)
+class Compute:
+    """target = scalar(operands)."""
+
+    target: str
+    scalar: Scalar
+    operands: tuple[str, ...]
+    note: str = ""
+    location: Location | None = None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A mutable scalar, initialised here."""
+
+    name: str
+    dtype: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Read:
+    """target = the variable's value now."""
+
+    target: str
+    dtype: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Assign:
+    name: str
+    dtype: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """name = combine(name, value) in any order. `kind` is the combining op's name."""
+
+    name: str
+    dtype: str
+    kind: str
+    combine: Scalar
+    value: str
+
+
+Statement = Union[
+    For, Index, ToIndex, FromIndex, InRange, Constant, Load, Store, Compute, Variable, Read, Assign, Accumulate
+]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel. `buffers` are its parameters in order; `sources` the user's lines that it computes."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    chunks: int
+    body: list[Statement]
+    final: list[Statement]
+    sources: tuple[str, ...] = ()
+    work: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        args = ", ".join(f"{b.name}: {b.dtype}[{b.size}] {b.role}" for b in self.buffers)
+        lines = [f"kernel {self.name}({args})  chunks={self.chunks}"]
+        lines += _lines(self.body, 1)
+        if self.final:
+            lines += ["  after all chunks:", *_lines(self.final, 2)]
+        return "\n".join(lines) + "\n"
+
+
+def walk(statements: list[Statement]) -> Iterator[Statement]:
+    for s in statements:
+        yield s
+        if isinstance(s, For):
+            yield from walk(s.body)
+
+
+def describe(s: Statement) -> str:
+    """One line of text for a statement (a loop's head only)."""
+    match s:
+        case For():
+            step = f" step {s.step}" if s.step != 1 else ""
+            return f"for {s.var} in [{s.start}, {s.stop}){step}:" + ("  # vector" if s.vector else "")
+        case Index():
+            return f"{s.target} = {s.op}({s.a}, {s.b})"
+        case ToIndex():
+            return f"{s.target} = index {s.value} in [0, {s.limit})"
+        case FromIndex():
+            return f"{s.target}: {s.dtype} = {s.value}"
+        case InRange():
+            return f"{s.target}: bool = {s.low} <= {s.value} < {s.high}"
+        case Constant():
+            return f"{s.target}: {s.dtype} = {s.value}"
+        case Load():
+            return f"{s.target}: {s.dtype} = load {s.buffer}[{s.index}]"
+        case Store():
+            return f"store {s.buffer}[{s.index}] = {s.value}"
+        case Compute():
+            where = f", {s.location}" if s.location else ""
+            return f"{s.target}: {s.scalar.result} = {s.note or s.scalar.name}({', '.join(s.operands)}){where}"
+        case Variable():
+            return f"var {s.name}: {s.dtype} = {s.value}"
+        case Read():
+            return f"{s.target}: {s.dtype} = {s.name}"
+        case Assign():
+            return f"{s.name} = {s.value}"
+        case Accumulate():
+            return f"{s.name} = {s.kind}({s.name}, {s.value})"
+    raise TypeError(s)
+
+
+def _lines(statements: list[Statement], depth: int) -> list[str]:
+    out = []
+    for s in statements:
+        out.append("  " * depth + describe(s))
+        if isinstance(s, For):
+            out += _lines(s.body, depth + 1)
+    return out

@@ -1,0 +1,281 @@
+"""Kernel IR printed as LLVM IR text.
+
+A kernel becomes two functions: `@k_body` takes its buffers as `noalias` pointers, which is what lets LLVM
+vectorise, and `@k` unpacks them from an array, the form in which the thread pool calls it. Loop variables are
+SSA (phi), accumulators are stack slots that LLVM promotes. Sums carry `reassoc`: their order is free.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from weft.codegen import scalar_llvm
+from weft.codegen.kernel import (
+    Accumulate,
+    Affine,
+    Assign,
+    Buffer,
+    Compute,
+    Constant,
+    For,
+    FromIndex,
+    Index,
+    InRange,
+    Kernel,
+    Load,
+    Read,
+    Statement,
+    Store,
+    ToIndex,
+    Variable,
+    walk,
+)
+from weft.codegen.scalar import Scalar, declarations, expression
+
+_MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
+
+
+@dataclass
+class _Function:
+    """One function being printed."""
+
+    lines: list[str] = field(default_factory=list)
+    slots: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    dtypes: dict[str, str] = field(default_factory=dict)
+    count: int = 0
+    block: str = "entry"
+
+    def fresh(self, hint: str = "v") -> str:
+        self.count += 1
+        return f"%{hint}.{self.count}"
+
+    def put(self, line: str) -> None:
+        self.lines.append("  " + line)
+
+    def define(self, name: str, ssa: str) -> None:
+        self.names[name] = ssa
+
+    def label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    def affine(self, index: Affine) -> str:
+        total: str | None = None
+        for variable, c in index.terms:
+            term = self.names[variable]
+            if c != 1:
+                product = self.fresh("m")
+                self.put(f"{product} = mul nsw i64 {term}, {c}")
+                term = product
+            total = term if total is None else self._add(total, term)
+        if total is None:
+            return str(index.const)
+        return self._add(total, str(index.const)) if index.const else total
+
+    def _add(self, a: str, b: str) -> str:
+        out = self.fresh("a")
+        self.put(f"{out} = add nsw i64 {a}, {b}")
+        return out
+
+    def pointer(self, buffer: str, dtype: str, index: Affine) -> str:
+        out = self.fresh("p")
+        self.put(f"{out} = getelementptr inbounds {_MEMORY[dtype]}, ptr %{buffer}, i64 {self.affine(index)}")
+        return out
+
+    def scalar(self, body: Scalar, operands: Sequence[str]) -> str:
+        lines, result = body.llvm_inline(list(operands), self.fresh)
+        for line in lines:
+            self.put(line.strip())
+        return result
+
+
+def _emit(f: _Function, statements: Sequence[Statement]) -> None:
+    for s in statements:
+        _STATEMENTS[type(s)](f, s)
+
+
+def _for(f: _Function, s: For) -> None:
+    start, stop = f.affine(s.start), f.affine(s.stop)
+    f.count += 1
+    tag = f"{s.var}.{f.count}"
+    before = f.block
+    f.put(f"br label %{tag}.head")
+    f.label(f"{tag}.head")
+    f.put(f"%{tag} = phi i64 [ {start}, %{before} ], [ %{tag}.next, %{tag}.latch ]")
+    f.put(f"%{tag}.more = icmp slt i64 %{tag}, {stop}")
+    f.put(f"br i1 %{tag}.more, label %{tag}.body, label %{tag}.end")
+    f.label(f"{tag}.body")
+    f.define(s.var, f"%{tag}")
+    _emit(f, s.body)
+    f.put(f"br label %{tag}.latch")
+    f.label(f"{tag}.latch")
+    f.put(f"%{tag}.next = add nuw nsw i64 %{tag}, {s.step}")
+    f.put(f"br label %{tag}.head")
+    f.label(f"{tag}.end")
+
+
+def _index(f: _Function, s: Index) -> None:
+    a, b = f.affine(s.a), f.affine(s.b)
+    out = f.fresh(s.target)
+    if s.op in ("min", "max"):
+        f.put(f"{out} = call i64 @llvm.s{s.op}.i64(i64 {a}, i64 {b})")
+    else:
+        f.put(f"{out} = {'sdiv' if s.op == 'floordiv' else 'srem'} i64 {a}, {b}")
+    f.define(s.target, out)
+
+
+def _to_index(f: _Function, s: ToIndex) -> None:
+    low, out = f.fresh("i"), f.fresh(s.target)
+    f.put(f"{low} = call i64 @llvm.smax.i64(i64 {f.names[s.value]}, i64 0)")
+    f.put(f"{out} = call i64 @llvm.smin.i64(i64 {low}, i64 {s.limit - 1})")
+    f.define(s.target, out)
+
+
+def _from_index(f: _Function, s: FromIndex) -> None:
+    f.define(s.target, f.scalar(expression("a", ["i64"], s.dtype), [f.affine(s.value)]))
+
+
+def _in_range(f: _Function, s: InRange) -> None:
+    shifted, out = f.fresh("i"), f.fresh(s.target)
+    f.put(f"{shifted} = sub i64 {f.affine(s.value)}, {s.low}")
+    f.put(f"{out} = icmp ult i64 {shifted}, {s.high - s.low}")
+    f.define(s.target, out)
+
+
+def _constant(f: _Function, s: Constant) -> None:
+    f.define(s.target, scalar_llvm.literal(s.value, s.dtype))
+
+
+def _load(f: _Function, s: Load) -> None:
+    at = f.pointer(s.buffer, s.dtype, s.index)
+    out = f.fresh(s.target)
+    f.put(f"{out} = load {_MEMORY[s.dtype]}, ptr {at}")
+    if s.dtype == "bool":
+        flag = f.fresh(s.target)
+        f.put(f"{flag} = icmp ne i8 {out}, 0")
+        out = flag
+    f.define(s.target, out)
+
+
+def _store(f: _Function, s: Store) -> None:
+    value = f.names[s.value]
+    if s.dtype == "bool":
+        wide = f.fresh("z")
+        f.put(f"{wide} = zext i1 {value} to i8")
+        value = wide
+    f.put(f"store {_MEMORY[s.dtype]} {value}, ptr {f.pointer(s.buffer, s.dtype, s.index)}")
+
+
+def _compute(f: _Function, s: Compute) -> None:
+    f.define(s.target, f.scalar(s.scalar, [f.names[o] for o in s.operands]))
+
+
+def _variable(f: _Function, s: Variable) -> None:
+    slot = f.fresh(s.name)
+    kind = scalar_llvm.TYPES[s.dtype]
+    f.slots.append(f"  {slot} = alloca {kind}")
+    f.names[s.name] = slot
+    f.put(f"store {kind} {scalar_llvm.literal(s.value, s.dtype)}, ptr {slot}")
+
+
+def _read(f: _Function, s: Read) -> None:
+    out = f.fresh(s.target)
+    f.put(f"{out} = load {scalar_llvm.TYPES[s.dtype]}, ptr {f.names[s.name]}")
+    f.define(s.target, out)
+
+
+def _assign(f: _Function, s: Assign) -> None:
+    f.put(f"store {scalar_llvm.TYPES[s.dtype]} {f.names[s.value]}, ptr {f.names[s.name]}")
+
+
+def _accumulate(f: _Function, s: Accumulate) -> None:
+    kind, slot = scalar_llvm.TYPES[s.dtype], f.names[s.name]
+    old = f.fresh("old")
+    f.put(f"{old} = load {kind}, ptr {slot}")
+    value = f.names[s.value]
+    if s.dtype in ("f32", "f64") and s.kind in ("add", "mul"):
+        new = f.fresh("new")
+        f.put(f"{new} = f{s.kind} reassoc contract {kind} {old}, {value}")
+    elif s.dtype in ("f32", "f64") and s.kind in ("maximum", "minimum"):
+        new = f.fresh("new")
+        f.put(f"{new} = call {kind} @llvm.{s.kind}.{s.dtype}({kind} {old}, {kind} {value})")
+    elif s.dtype[0] in "iu" and s.kind in ("maximum", "minimum"):
+        new = f.fresh("new")
+        sign = "s" if s.dtype[0] == "i" else "u"
+        f.put(f"{new} = call {kind} @llvm.{sign}{s.kind[:3]}.{kind}({kind} {old}, {kind} {value})")
+    else:
+        new = f.scalar(s.combine, [old, value])
+    f.put(f"store {kind} {new}, ptr {slot}")
+
+
+_STATEMENTS = {
+    For: _for, Index: _index, ToIndex: _to_index, FromIndex: _from_index, InRange: _in_range,
+    Constant: _constant, Load: _load, Store: _store, Compute: _compute, Variable: _variable, Read: _read,
+    Assign: _assign, Accumulate: _accumulate,
+}  # fmt: skip
+
+
+def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement]) -> str:
+    f = _Function()
+    f.names["chunk"] = "%chunk"
+    _emit(f, body)
+    params = "".join(f"ptr noalias %{b.name}, " for b in buffers)
+    lines = [f"define internal void @{name}_body({params}i64 %chunk) noinline nounwind {{", "entry:"]
+    lines += [*f.slots, *f.lines, "  ret void", "}"]
+    lines += [f"define internal void @{name}(ptr %args, i64 %chunk) nounwind {{"]
+    args = []
+    for i in range(len(buffers)):
+        lines.append(f"  %a{i} = getelementptr inbounds ptr, ptr %args, i64 {i}")
+        lines.append(f"  %p{i} = load ptr, ptr %a{i}")
+        args.append(f"ptr noalias %p{i}")
+    lines.append(f"  call void @{name}_body({', '.join([*args, 'i64 %chunk'])})")
+    lines += ["  ret void", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def scalars(statements: Sequence[Statement]) -> list[Scalar]:
+    found = []
+    for s in walk(list(statements)):
+        if isinstance(s, Compute):
+            found.append(s.scalar)
+        elif isinstance(s, Accumulate):
+            found.append(s.combine)
+        elif isinstance(s, FromIndex):
+            found.append(expression("a", ["i64"], s.dtype))
+    return found
+
+
+def print_kernels(kernels: Sequence[Kernel]) -> str:
+    """LLVM IR of the kernels and of the scalar functions that they call, without declarations."""
+    needed: dict[str, Scalar] = {}
+    for k in kernels:
+        for s in scalars([*k.body, *k.final]):
+            for callee in s.calls:
+                needed[callee.name] = callee
+    parts = [needed[name].llvm_define() for name in needed]
+    for k in kernels:
+        parts.append(_function(k.name, k.buffers, k.body))
+        if k.final:
+            parts.append(_function(f"{k.name}_final", k.buffers, k.final))
+    return "\n".join(parts)
+
+
+def module(text: str) -> str:
+    """Add the declarations that `text` uses."""
+    lines = [line for line in declarations().splitlines() if line.startswith("declare")]
+    for t in ("float", "double"):
+        short = "f32" if t == "float" else "f64"
+        lines += [f"declare {t} @llvm.{m}.{short}({t}, {t})" for m in ("maximum", "minimum")]
+    for n in (8, 16, 32, 64):
+        lines += [f"declare i{n} @llvm.{m}.i{n}(i{n}, i{n})" for m in ("smin", "smax", "umin", "umax")]
+    used = set(re.findall(r"@[\w.]+", text))
+    defined = set(re.findall(r"^(?:define[^@]*|declare[^@]*)(@[\w.]+)", text, re.M))
+    keep = {}
+    for line in lines:
+        found = re.search(r"@[\w.]+", line)
+        if found and found.group() in used - defined:
+            keep[found.group()] = line
+    return "\n".join(sorted(keep.values())) + "\n\n" + text

@@ -1,0 +1,387 @@
+"""Lowering: a fused group (a graph) becomes one kernel (Kernel IR).
+
+    rows r, in parallel chunks          the outer axes, flattened
+      loop 0 over the row's columns     values that reductions or outputs ask for, computed on demand
+      row values                        between the loops: what a row's reductions gave
+      loop 1 ...
+    after all chunks                    sums over rows: combine the chunks' parts, then their epilogue
+
+Values are computed where they are asked for, once per loop. One that a later loop asks for again is read
+back (from the output that holds it, or a row of scratch) if it was dear, recomputed if it was cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from weft.codegen import accumulate
+from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Statement, Store, var
+from weft.codegen.reading import Names, Reader, rigid_axes
+from weft.codegen.scalar import Scalar, expression
+from weft.codegen.special import SPECIAL
+from weft.ir.graph import Graph, Op, Value
+from weft.ir.space import Space, is_free, is_relabel, solve
+from weft.ir.types import strides_of
+
+DEAR = 12  # instructions: above this a value is kept for later loops instead of recomputed
+CHUNK_WORK = 1 << 16  # instructions per chunk, at least
+MAX_CHUNKS = 64
+BLOCK = 2048  # columns per partial sum of a float reduction
+
+
+def op_scalar(op: Op) -> Scalar:
+    """The scalar body of an elementwise op at its operands' dtypes."""
+    args = [v.dtype for v in op.operands]
+    key = args[1] if op.kind.name == "where" else args[0]
+    return expression(op.kind.scalar_for(key), args, op.result.dtype)
+
+
+@dataclass
+class Scope:
+    """Statements being emitted and the values known there; a look-up climbs to enclosing scopes."""
+
+    statements: list[Statement]
+    known: dict[Value, str]
+    parent: Scope | None = None
+    loop: int = -1  # which loop of the row this is, -1 outside loops
+
+    def find(self, v: Value) -> str | None:
+        scope: Scope | None = self
+        while scope is not None:
+            if v in scope.known:
+                return scope.known[v]
+            scope = scope.parent
+        return None
+
+
+class Lowering:
+    """State of one kernel's lowering. `run` gives the kernel."""
+
+    def __init__(self, graph: Graph, alias: Mapping[int, int]) -> None:
+        space = solve(graph.ops, graph.outputs)
+        if space is None:
+            raise ValueError(f"{graph.name} is not one kernel:\n{graph}")
+        self.graph = graph
+        self.space: Space = space
+        self.names = Names()
+        self.producer = graph.producers()
+        self.alias = dict(alias)  # output position -> input position that shares its buffer
+        self.buffers: list[Buffer] = []
+        self.buffer_of: dict[Value, str] = {}
+        self.out_of: dict[Value, str] = {}
+        self._declare()
+        self._shape_loops()
+        self.reader = Reader(self)
+        self.loops: dict[Value, int] = {}
+        self.kept: dict[Value, tuple[str, int]] = {}  # value -> (scratch buffer, loop that fills it)
+        self._stages()
+
+    def _declare(self) -> None:
+        taken = {self.graph.inputs[i] for i in self.alias.values()}
+        for v in self.graph.inputs:
+            name = self.names.fresh(v.name or "x")
+            self.buffer_of[v] = name
+            self.buffers.append(Buffer(name, v.dtype, v.type.size, "inout" if v in taken else "in"))
+        for i, v in enumerate(self.graph.outputs):
+            if i in self.alias:
+                self.out_of[v] = self.buffer_of[self.graph.inputs[self.alias[i]]]
+                continue
+            name = self.names.fresh(v.name or "y")
+            self.out_of[v] = name
+            self.buffers.append(Buffer(name, v.dtype, v.type.size, "out"))
+
+    def _shape_loops(self) -> None:
+        """Merge neighbouring axes that every buffer walks as one, and choose rows and columns."""
+        space = self.space
+        n = len(space.extent)
+        inner = set(space.inner)
+        fixed = rigid_axes(self.graph, space)
+        walks = fixed.walks
+        self.axis_var: dict[int, Affine] = {}
+        groups: list[list[int]] = []
+        for a in range(n):
+            if groups and a not in fixed.axes:
+                b = groups[-1][-1]
+                same = (a in inner) == (b in inner) and b not in fixed.axes
+                if same and all(w.get(b, 0) == w.get(a, 0) * space.extent[a] for w in walks):
+                    groups[-1].append(a)
+                    continue
+            groups.append([a])
+        self.dims: list[tuple[str, int, bool]] = []  # (variable, trip count, inner?)
+        for group in groups:
+            count = 1
+            for a in group:
+                count *= space.extent[a]
+            name = self.names.fresh(("c" if group[0] in inner else "r") + (str(group[-1]) if n > 2 else ""))
+            self.dims.append((name, count, group[0] in inner))
+            for a in group[:-1]:
+                self.axis_var[a] = Affine()
+            self.axis_var[group[-1]] = var(name)
+        rows = [d for d in self.dims if not d[2]]
+        cols = [d for d in self.dims if d[2]]
+        self.flat = not cols and len(rows) <= 1
+        if not cols:
+            cols, rows = rows[-1:], rows[:-1]
+        self.rows, self.cols = rows, cols
+        self.row_count = 1
+        for _, count, _ in rows:
+            self.row_count *= count
+        # axes whose values live inside a row's loops
+        col_names = {name for name, _, _ in cols}
+        self.col_axes = {
+            a for group, (name, _, _) in zip(groups, self.dims, strict=True) for a in group if name in col_names
+        }
+
+    # ---- which loop computes what -------------------------------------------------------------------
+
+    def mask(self, v: Value) -> set[int]:
+        return {a for a in self.space.axes[v] if a is not None}
+
+    def in_columns(self, v: Value) -> bool:
+        """Does this value differ along a row?"""
+        return bool(self.mask(v) & self.col_axes)
+
+    def _stages(self) -> None:
+        """Number the loops of a row: a value waits for the reductions that it reads."""
+        level: dict[Value, int] = {}
+        self.row_ops = [op for op in self.graph.ops if op not in self.space.final]
+        for op in self.row_ops:
+            at = max((level.get(v, 0) for v in op.operands), default=0)
+            if self.space.reductions.get(op) == "row":
+                self.loops[op.result] = at
+                at += 1
+            level[op.result] = at
+        self.level = level
+        asked: dict[Value, set[int]] = {}
+        self.roots: list[tuple[int, Op]] = []
+        shown = set(self.graph.outputs)
+        for op in self.row_ops:
+            if op.kind.family == "reduce":
+                at = level[op.result] - (self.space.reductions[op] == "row")
+                if self._reads_columns(op):
+                    self.roots.append((at, op))
+                    self._ask(op.operands[0], at, asked)
+                else:
+                    self.roots.append((-1, op))
+            if op.result in shown and op not in self.space.reductions and self.in_columns(op.result):
+                self.roots.append((level[op.result], op))
+                self._ask(op.result, level[op.result], asked)
+        self.loop_count = 1 + max((at for at, _ in self.roots), default=0)
+        self.asked = asked
+        self._keep(asked, shown)
+
+    def _reads_columns(self, op: Op) -> bool:
+        return bool({a for a in self.space.of(op, 0) if a is not None} & self.col_axes)
+
+    def _ask(self, v: Value, at: int, asked: dict[Value, set[int]]) -> None:
+        todo = [v]
+        while todo:
+            x = todo.pop()
+            op = self.producer.get(x)
+            if op is None or not self.in_columns(x) or at in asked.setdefault(x, set()):
+                continue
+            asked[x].add(at)
+            if op.kind.family != "reduce":
+                todo.extend(op.operands)
+
+    def _keep(self, asked: dict[Value, set[int]], shown: set[Value]) -> None:
+        """Values that more than one loop asks for and that are dear to compute again."""
+        every = len(self.space.extent)
+        dear: dict[Value, int] = {}
+        for op in self.row_ops:
+            own = 0 if is_free(op) or op.kind.family == "reduce" else op_scalar(op).cost
+            dear[op.result] = own + (0 if op.kind.family == "reduce" else sum(
+                dear.get(v, 0) for v in op.operands if v not in self.kept))
+            v = op.result
+            loops = asked.get(v, set())
+            if len(loops) < 2 or is_free(op) or op.kind.family == "reduce":
+                continue
+            if dear[v] > DEAR and len(self.mask(v)) == every:
+                first = min(loops)
+                if v in shown and self.level[v] == first and self.out_of[v] not in self._shared():
+                    self.kept[v] = (self.out_of[v], first)
+                else:
+                    self.kept[v] = (self.names.fresh("row"), first)
+
+    def _shared(self) -> set[str]:
+        return {self.out_of[self.graph.outputs[i]] for i in self.alias}
+
+    # ---- emission --------------------------------------------------------------------------------
+
+    def run(self) -> Kernel:
+        self.chunks = self._choose_chunks()
+        columns = 1
+        for _, count, _ in self.cols:
+            columns *= count
+        for v, (name, _) in self.kept.items():
+            if name not in self.out_of.values():
+                self.buffers.append(Buffer(name, v.dtype, columns * self.chunks, "chunk"))
+        top = Scope([], {})
+        self.top = top
+        self.accumulators = accumulate.Rows(self)
+        self.accumulators.begin(top)
+        if self.flat:
+            lo, hi = self._bounds(top, self.cols[0][1] if self.cols else 1)
+            self._row(top, lo, hi)
+        elif self.rows:
+            lo, hi = self._bounds(top, self.row_count)
+            inner = Scope([], {}, top)
+            row = self.rows[0][0] if len(self.rows) == 1 else self.names.fresh("row")
+            if len(self.rows) > 1:
+                self._decompose(row, inner)
+            self._row(inner, None, None)
+            top.statements.append(For(row, lo, hi, inner.statements))
+        else:
+            self._row(top, None, None)
+        self.accumulators.end(top)
+        final = self.accumulators.final()
+        sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
+        return Kernel(
+            self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work
+        )
+
+    def _choose_chunks(self) -> int:
+        cost = sum(
+            op_scalar(op).cost for op in self.graph.ops if op.kind.family == "elementwise" and not is_free(op)
+        )
+        self.work = self.space.size() * (cost + 2 * len(self.graph.inputs) + 2)
+        many = (self.cols[0][1] if self.cols else 1) // 64 if self.flat else self.row_count
+        if any(k == "column" for k in self.space.reductions.values()):
+            many = min(many, self.row_count // 8)
+        return max(1, min(MAX_CHUNKS, self.work // CHUNK_WORK, many))
+
+    def _bounds(self, scope: Scope, count: int) -> tuple[Affine, Affine]:
+        if self.chunks == 1:
+            return Affine(), Affine(count)
+        lo, hi = self.names.fresh("lo"), self.names.fresh("hi")
+        n = Affine(self.chunks)
+        scope.statements.append(Index(lo, "floordiv", var("chunk") * count, n))
+        scope.statements.append(Index(hi, "floordiv", var("chunk") * count + count, n))
+        return var(lo), var(hi)
+
+    def _decompose(self, row: str, scope: Scope) -> None:
+        """row -> one index per outer dim."""
+        rest = var(row)
+        for name, count, _ in reversed(self.rows[1:]):
+            scope.statements.append(Index(name, "mod", rest, Affine(count)))
+            quotient = self.names.fresh("q")
+            scope.statements.append(Index(quotient, "floordiv", rest, Affine(count)))
+            rest = var(quotient)
+        scope.statements.append(Index(self.rows[0][0], "min", rest, rest))
+
+    def _row(self, scope: Scope, lo: Affine | None, hi: Affine | None) -> None:
+        """All loops of one row, and the row's own values between and after them."""
+        self.row_scope = scope
+        for loop in range(self.loop_count):
+            roots = [op for at, op in self.roots if at == loop]
+            if roots:
+                self._loop(scope, loop, roots, lo, hi)
+        for at, op in self.roots:
+            if at == -1:
+                self.accumulators.row_value(op, self.operand(op, 0, scope), scope)
+        for v in self.graph.outputs:
+            op = self.producer.get(v)
+            if op is not None and op not in self.space.final and not self.in_columns(v):
+                if self.space.reductions.get(op) in ("column", "full"):
+                    continue
+                scope.statements.append(Store(self.out_of[v], v.dtype, self.place(v), self.value(v, scope)))
+
+    def _loop(self, scope: Scope, loop: int, roots: Sequence[Op], lo: Affine | None, hi: Affine | None) -> None:
+        """One pass over a row's columns."""
+        partial = self.accumulators.open(scope, [op for op in roots if op.kind.family == "reduce"])
+        name, count, _ = self.cols[-1] if self.cols else (self.names.fresh("c"), 1, True)
+        start, stop = (lo, hi) if lo is not None and hi is not None else (Affine(), Affine(count))
+        blocked = bool(partial.wide) and (len(self.cols) > 1 or count > BLOCK)
+        run = Scope([], {}, scope, loop)  # what surrounds the innermost loop
+        body = Scope([], {}, run, loop)
+        if blocked:
+            partial.begin_block(run)
+        for op in roots:
+            if op.kind.family == "reduce":
+                partial.add(op, self.operand(op, 0, body), body)
+            else:
+                text = self.value(op.result, body)
+                body.statements.append(Store(self.out_of[op.result], op.result.dtype, self.place(op.result), text))
+        if blocked and count > BLOCK:
+            block, end = self.names.fresh("b"), self.names.fresh("e")
+            run.statements.append(Index(end, "min", var(block) + BLOCK, stop))
+            run.statements.append(For(name, var(block), var(end), body.statements, vector=True))
+            partial.end_block(run)
+            nest: list[Statement] = [For(block, start, stop, run.statements, step=BLOCK)]
+        else:
+            run.statements.append(For(name, start, stop, body.statements, vector=True))
+            if blocked:
+                partial.end_block(run)
+            nest = run.statements
+        for outer_name, outer_count, _ in reversed(self.cols[:-1]):
+            nest = [For(outer_name, Affine(), Affine(outer_count), nest)]
+        scope.statements.extend(nest)
+        partial.close(scope)
+
+    # ---- values ------------------------------------------------------------------------------------
+
+    def index_of(self, axes: Sequence[int | None]) -> list[Affine]:
+        return [Affine() if a is None else self.axis_var[a] for a in axes]
+
+    def flat_index(self, dims: Sequence[int], axes: Sequence[int | None]) -> Affine:
+        """Position in a row-major buffer of a value that varies along `axes`."""
+        total = Affine()
+        for stride, a in zip(strides_of(tuple(dims)), axes, strict=True):
+            if a is not None:
+                total = total + self.axis_var[a] * stride
+        return total
+
+    def place(self, v: Value) -> Affine:
+        return self.flat_index(v.shape, self.space.axes[v])
+
+    def scratch_place(self) -> Affine:
+        """Position in a chunk's row of scratch."""
+        total, step = Affine(), 1
+        for name, count, _ in reversed(self.cols):
+            total = total + var(name) * step
+            step *= count
+        if self.chunks > 1:
+            total = total + var("chunk") * step
+        return total
+
+    def operand(self, op: Op, position: int, scope: Scope) -> str:
+        v = op.operands[position]
+        if v in self.producer:
+            return self.value(v, scope)
+        axes = self.space.axes.get((op, position), (None,) * len(v.shape))
+        return self.reader.element(v, self.index_of(axes), scope)
+
+    def value(self, v: Value, scope: Scope) -> str:
+        """The name that holds an element of `v` here, computed now if need be."""
+        known = scope.find(v)
+        if known is not None:
+            return known
+        op = self.producer[v]
+        home = scope if self.in_columns(v) or scope.loop < 0 else self.row_scope
+        keep = self.kept.get(v)
+        if keep is not None and scope.loop > keep[1]:
+            name = self.names.fresh(v.name or "t")
+            at = self.place(v) if keep[0] in self.out_of.values() else self.scratch_place()
+            scope.statements.append(Load(name, v.dtype, keep[0], at))
+        elif is_relabel(op):
+            name = self.operand(op, 0, home)
+        elif is_free(op):
+            name = self.reader.element(v, self.index_of(self.space.axes[v]), home)
+        else:
+            operands = tuple(self.operand(op, i, home) for i in range(len(op.operands)))
+            name = self.names.fresh(v.name or "t")
+            home.statements.append(Compute(name, op_scalar(op), operands, op.kind.name, op.location))
+            if keep is not None and keep[0] not in self.out_of.values():
+                home.statements.append(Store(keep[0], v.dtype, self.scratch_place(), name))
+        home.known[v] = name
+        return name
+
+
+def lower(graph: Graph, alias: Mapping[int, int] | None = None) -> Kernel:
+    """The kernel of a fused group. `alias` maps output positions to inputs whose buffer they reuse."""
+    for op in graph.ops:
+        if op.kind.name in SPECIAL:
+            return SPECIAL[op.kind.name](graph, op)
+    return Lowering(graph, alias or {}).run()
+

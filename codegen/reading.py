@@ -1,0 +1,257 @@
+"""Reading an element of a value through movement ops: index arithmetic in place of copies.
+
+    slice      x[lo + step*i]        reverse    x[n-1-i]        transpose  x[indices permuted]
+    pad        fill unless low <= i < low+n                     concatenate  the operand that i falls in
+    gather     x[index value, rest]  iota       i itself        broadcast    x[0 where size 1]
+
+An index that may fall outside (pad, concatenate, gather) is clamped before the load and the element chosen
+by a select, so that the loop stays straight-line code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from weft.codegen.kernel import Affine, Compute, Constant, FromIndex, Index, InRange, Load, ToIndex, var
+from weft.codegen.scalar import expression
+from weft.ir.graph import Graph, Value
+from weft.ir.space import Space, is_free
+from weft.ir.types import strides_of
+
+if TYPE_CHECKING:
+    from weft.codegen.lower import Lowering, Scope
+
+RESERVED = frozenset({"chunk", "range", "min", "max", "args", "np", "math", "cuda", "True", "False", "None"})
+
+
+class Names:
+    """Unique names for buffers, loop variables and scalars, safe as Python identifiers in ASCII."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, int] = {}
+
+    def fresh(self, hint: str) -> str:
+        base = re.sub(r"[^A-Za-z0-9_]", "_", hint)
+        if not base or base[0].isdigit() or base in RESERVED:
+            base = "v_" + base
+        n = self.taken.get(base, 0)
+        self.taken[base] = n + 1
+        if n == 0:
+            return base
+        return self.fresh(f"{base}_{n}")
+
+
+@dataclass
+class Rigid:
+    """`axes` that must keep a variable of their own, and the affine walks of all buffers."""
+
+    axes: set[int] = field(default_factory=set)
+    walks: list[dict[int, int]] = field(default_factory=list)
+
+
+def rigid_axes(graph: Graph, space: Space) -> Rigid:
+    """How each buffer is walked along the axes, for merging axes."""
+    found = Rigid()
+    producer = graph.producers()
+    place = {f"@{a}": a for a in range(len(space.extent))}
+
+    def flat(v: Value, index: Sequence[Affine]) -> None:
+        """Record the walk of reading `v` at `index` (affine in the axes)."""
+        op = producer.get(v)
+        if op is None:
+            total = Affine()
+            for stride, at in zip(strides_of(v.shape), index, strict=True):
+                total = total + at * stride
+            found.walks.append({place[name]: c for name, c in total.terms})
+            return
+        moved = affine_step(op.kind.name, op.attrs, op.operands[0].shape if op.operands else (), index)
+        if moved is not None:
+            flat(op.operands[0], moved)
+            return
+        if op.kind.name != "constant":
+            found.axes.update(place[name] for at in index for name, _ in at.terms)
+
+    for op in graph.ops:
+        for i, v in enumerate(op.operands):
+            axes = space.axes.get((op, i))
+            if v not in producer and axes is not None:
+                flat(v, [Affine() if a is None else var(f"@{a}") for a in axes])
+        if is_free(op) and op.kind.name not in ("broadcast", "transpose", "reshape", "constant"):
+            flat(op.result, [Affine() if a is None else var(f"@{a}") for a in space.axes[op.result]])
+        if op.kind.name in ("argmax", "argmin"):
+            found.axes.update(a for a in space.of(op, 0) if a is not None)
+    for v in (*graph.outputs, *(op.result for op in graph.ops)):
+        axes = space.axes.get(v)
+        if axes is not None and (v in graph.outputs):
+            found.walks.append({a: s for a, s in zip(axes, strides_of(v.shape), strict=True) if a is not None})
+    for op in graph.ops:  # values themselves: a value with one axis of a pair keeps the pair apart
+        mask = {a for a in space.axes[op.result] if a is not None}
+        found.walks.append({a: s for a, s in _dense(mask, space).items()})
+    return found
+
+
+def _dense(mask: set[int], space: Space) -> dict[int, int]:
+    out, step = {}, 1
+    for a in reversed(range(len(space.extent))):
+        if a in mask:
+            out[a] = step
+            step *= space.extent[a]
+    return out
+
+
+def affine_step(name: str, attrs: object, dims: Sequence[int], index: Sequence[Affine]) -> list[Affine] | None:
+    """The operand's index for a result's index, for movement that is affine; else None."""
+    get = attrs.__getitem__  # type: ignore[attr-defined]
+    if name == "slice":
+        return [at * st + lo for at, lo, st in zip(index, get("start"), get("step"), strict=True)]
+    if name == "reverse":
+        axes = get("axes")
+        return [at * -1 + (d - 1) if i in axes else at for i, (at, d) in enumerate(zip(index, dims, strict=True))]
+    if name == "transpose":
+        out = [Affine()] * len(dims)
+        for i, p in enumerate(get("perm")):
+            out[p] = index[i]
+        return out
+    if name == "broadcast":
+        lead = len(index) - len(dims)
+        return [Affine() if d == 1 else index[i + lead] for i, d in enumerate(dims)]
+    if name == "reshape":  # only axes of size 1 come and go
+        real = [at for at, d in zip(index, get("shape"), strict=True) if d != 1]
+        return [Affine() if d == 1 else real.pop(0) for d in dims]
+    return None
+
+
+class Reader:
+    """Emits the reads of one lowering."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.low = lowering
+        self.names = lowering.names
+
+    def element(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
+        """Name of the element of `v` at `index`. `v` is an input, a source, or movement of those."""
+        op = self.low.producer.get(v)
+        if op is None:
+            return self._load(v, index, scope)
+        name, attrs = op.kind.name, op.attrs
+        if name == "constant":
+            return self._constant(v, attrs["value"], index, scope)
+        if name == "iota":
+            target = self.names.fresh("i")
+            scope.statements.append(FromIndex(target, v.dtype, index[attrs["axis"]]))
+            return target
+        moved = affine_step(name, attrs, op.operands[0].shape, index)
+        if moved is not None:
+            return self.element(op.operands[0], moved, scope)
+        if name == "pad":
+            x, fill = op.operands
+            inside = [
+                (at + -lo, d)
+                for at, lo, hi, d in zip(index, attrs["low"], attrs["high"], x.shape, strict=True)
+            ]
+            if 0 in x.shape:
+                return self.element(fill, [], scope)
+            clamped, ok = self._guard(inside, scope)
+            got = self.element(x, clamped, scope)
+            return got if ok is None else self._choose(ok, got, self.element(fill, [], scope), v.dtype, scope)
+        if name == "concatenate":
+            return self._concatenate(op.operands, attrs["axis"], index, scope)
+        if name == "gather":
+            return self._gather(op.operands, attrs["axes"], index, scope)
+        # computed in this kernel: at this very place of the iteration space
+        return self.low.value(v, scope)
+
+    def _load(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
+        total = Affine()
+        for stride, at in zip(strides_of(v.shape), index, strict=True):
+            total = total + at * stride
+        where = self._home(total, scope) if v.type.size else scope
+        key = (self.low.buffer_of[v], total)
+        cache: dict[object, str] = where.known  # type: ignore[assignment]
+        found = scope.find(key)  # type: ignore[arg-type]
+        if found is not None:
+            return found
+        name = self.names.fresh(v.name or "t")
+        where.statements.append(Load(name, v.dtype, self.low.buffer_of[v], total))
+        cache[key] = name
+        return name
+
+    def _home(self, index: Affine, scope: Scope) -> Scope:
+        """The outermost scope in which this index is known."""
+        if not index.terms and scope is not self.low.top and not self.low.alias:
+            return self.low.top
+        return scope
+
+    def _constant(self, v: Value, array: object, index: Sequence[Affine], scope: Scope) -> str:
+        value = array[()]  # type: ignore[index]
+        key = ("constant", v.dtype, value.tobytes())
+        found = scope.find(key)  # type: ignore[arg-type]
+        if found is None:
+            found = self.names.fresh("k")
+            self.low.top.statements.append(Constant(found, v.dtype, value))
+            self.low.top.known[key] = found  # type: ignore[index]
+        return found
+
+    def _guard(self, inside: Sequence[tuple[Affine, int]], scope: Scope) -> tuple[list[Affine], str | None]:
+        """Clamp each (index, dim) to its dim; the name of "all were inside" (None if they always are)."""
+        ok: str | None = None
+        out = []
+        for at, d in inside:
+            if not at.terms and 0 <= at.const < d:
+                out.append(at)
+                continue
+            flag = self.names.fresh("ok")
+            scope.statements.append(InRange(flag, at, 0, d))
+            low, both = self.names.fresh("i"), self.names.fresh("i")
+            scope.statements.append(Index(low, "max", at, Affine()))
+            scope.statements.append(Index(both, "min", var(low), Affine(d - 1)))
+            out.append(var(both))
+            if ok is None:
+                ok = flag
+            else:
+                name = self.names.fresh("ok")
+                both_in = expression("a & b", ["bool", "bool"], "bool")
+                scope.statements.append(Compute(name, both_in, (ok, flag), "and"))
+                ok = name
+        return out, ok
+
+    def _choose(self, ok: str, yes: str, no: str, dtype: str, scope: Scope) -> str:
+        name = self.names.fresh("t")
+        select = expression("b if a else c", ["bool", dtype, dtype], dtype)
+        scope.statements.append(Compute(name, select, (ok, yes, no), "where"))
+        return name
+
+    def _concatenate(self, parts: Sequence[Value], axis: int, index: Sequence[Affine], scope: Scope) -> str:
+        result, at = None, 0
+        for x in parts:
+            n = x.shape[axis]
+            if x.type.size:
+                shifted = [i + -at if d == axis else i for d, i in enumerate(index)]
+                here, ok = self._guard([(shifted[axis], n)], scope)
+                shifted[axis] = here[0]
+                got = self.element(x, shifted, scope)
+                result = got if result is None or ok is None else self._choose(ok, got, result, x.dtype, scope)
+            at += n
+        assert result is not None, "concatenation of empty arrays has no elements to read"
+        return result
+
+    def _gather(self, operands: Sequence[Value], axes: Sequence[int], index: Sequence[Affine], scope: Scope) -> str:
+        x, *places = operands
+        lead = len(index) - (len(x.shape) - len(axes))
+        where, rest = list(index[:lead]), list(index[lead:])
+        full: list[Affine] = []
+        for d, n in enumerate(x.shape):
+            if d not in axes:
+                full.append(rest.pop(0))
+                continue
+            i = places[list(axes).index(d)]
+            own = where[lead - len(i.shape) :]
+            own = [Affine() if n1 == 1 else at for n1, at in zip(i.shape, own, strict=True)]
+            value = self.element(i, own, scope)
+            name = self.names.fresh("i")
+            scope.statements.append(ToIndex(name, value, n))
+            full.append(var(name))
+        return self.element(x, full, scope)

@@ -1,0 +1,187 @@
+"""Kernels that are not rows: scatter-add, and products of dtypes that the library has not.
+
+    scatter_add   copy the base, then add the updates one after the other (an index may come twice)
+    dot           row of C in scratch:  for k: for j: c[j] += a[i, k] * b[k, j]     (half summed in single)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weft.codegen.accumulate import near_dtype
+from weft.codegen.kernel import (
+    Affine,
+    Buffer,
+    Compute,
+    Constant,
+    For,
+    Kernel,
+    Load,
+    Statement,
+    Store,
+    ToIndex,
+    var,
+)
+from weft.codegen.reading import Names, Reader
+from weft.codegen.scalar import expression
+from weft.ir.graph import Graph, Op, Value
+from weft.ir.ops.linalg import free_axes
+from weft.ir.types import strides_of
+
+
+class _Scope:
+    def __init__(self, statements: list[Statement]) -> None:
+        self.statements = statements
+        self.known: dict[object, str] = {}
+        self.loop = 0
+
+    def find(self, key: object) -> str | None:
+        return self.known.get(key)
+
+
+class _Special:
+    """The little of a lowering's state that `Reader` asks for."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.names = Names()
+        self.producer = graph.producers()
+        self.alias = {0: 0}  # nothing is hoisted
+        self.buffers: list[Buffer] = []
+        self.buffer_of: dict[Value, str] = {}
+        for v in graph.inputs:
+            self.buffer_of[v] = self.names.fresh(v.name or "x")
+            self.buffers.append(Buffer(self.buffer_of[v], v.dtype, v.type.size, "in"))
+        self.top = _Scope([])
+        self.reader = Reader(self)  # type: ignore[arg-type]
+
+    def out(self, v: Value) -> str:
+        name = self.names.fresh(v.name or "y")
+        self.buffers.append(Buffer(name, v.dtype, v.type.size, "out"))
+        return name
+
+    def nest(self, dims: Sequence[int], hint: str) -> tuple[list[str], _Scope]:
+        return [self.names.fresh(f"{hint}{i}") for i in range(len(dims))], _Scope([])
+
+    def element(self, v: Value, index: Sequence[Affine], scope: _Scope) -> str:
+        return self.reader.element(v, index, scope)  # type: ignore[arg-type]
+
+    def finish(self, body: list[Statement], chunks: int, work: int) -> Kernel:
+        sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
+        statements = [*self.top.statements, *body]
+        return Kernel(self.graph.name, tuple(self.buffers), chunks, statements, [], sources, work)
+
+
+def loops(variables: Sequence[str], dims: Sequence[int], body: list[Statement]) -> list[Statement]:
+    for name, count in reversed(list(zip(variables, dims, strict=True))):
+        body = [For(name, Affine(), Affine(count), body)]
+    return body
+
+
+def flat(dims: Sequence[int], index: Sequence[Affine]) -> Affine:
+    total = Affine()
+    for stride, at in zip(strides_of(tuple(dims)), index, strict=True):
+        total = total + at * stride
+    return total
+
+
+def lower_scatter_add(graph: Graph, op: Op) -> Kernel:
+    low = _Special(graph)
+    x, *places, updates = op.operands
+    axes = op.attrs["axes"]
+    out = low.out(op.result)
+    at, copy = low.nest(x.shape, "i")
+    index = [var(n) for n in at]
+    copy.statements.append(Store(out, x.dtype, flat(x.shape, index), low.element(x, index, copy)))
+    body = loops(at, x.shape, copy.statements)
+    names, add = low.nest(updates.shape, "u")
+    index = [var(n) for n in names]
+    lead = len(updates.shape) - (len(x.shape) - len(axes))
+    where, rest = index[:lead], index[lead:]
+    target: list[Affine] = []
+    for d, n in enumerate(x.shape):
+        if d not in axes:
+            target.append(rest.pop(0))
+            continue
+        i = places[list(axes).index(d)]
+        own = [Affine() if k == 1 else a for k, a in zip(i.shape, where[lead - len(i.shape) :], strict=True)]
+        slot = low.names.fresh("at")
+        add.statements.append(ToIndex(slot, low.element(i, own, add), n))
+        target.append(var(slot))
+    place = flat(x.shape, target)
+    old, new = low.names.fresh("t"), low.names.fresh("t")
+    value = low.element(updates, index, add)
+    dtype = x.dtype
+    add.statements += [
+        Load(old, dtype, out, place),
+        Compute(new, expression("a + b", [dtype, dtype], dtype), (old, value), "add", op.location),
+        Store(out, dtype, place, new),
+    ]
+    body += loops(names, updates.shape, add.statements)
+    return low.finish(body, 1, x.type.size + updates.type.size)
+
+
+def lower_dot(graph: Graph, op: Op) -> Kernel:
+    low = _Special(graph)
+    a, b = op.operands
+    batch, contract = op.attrs["batch"], op.attrs["contract"]
+    fa, fb = free_axes(len(a.shape), batch[0], contract[0]), free_axes(len(b.shape), batch[1], contract[1])
+    dims_batch = [a.shape[i] for i in batch[0]]
+    dims_m, dims_n = [a.shape[i] for i in fa], [b.shape[i] for i in fb]
+    dims_k = [a.shape[i] for i in contract[0]]
+    out = low.out(op.result)
+    dtype = near_dtype(op.result.dtype)
+    width = 1
+    for d in dims_n:
+        width *= d
+    row = low.names.fresh("row")
+    low.buffers.append(Buffer(row, dtype, width, "chunk"))
+    at_batch, _ = low.nest(dims_batch, "g")
+    at_m, _ = low.nest(dims_m, "m")
+    at_k, _ = low.nest(dims_k, "k")
+    at_n, inner = low.nest(dims_n, "n")
+    of_a: list[Affine] = [Affine()] * len(a.shape)
+    of_b: list[Affine] = [Affine()] * len(b.shape)
+    for names, axes_a, axes_b in ((at_batch, *batch), (at_k, *contract)):
+        for name, i, j in zip(names, axes_a, axes_b, strict=True):
+            of_a[i] = of_b[j] = var(name)
+    for names, axes, target in ((at_m, fa, of_a), (at_n, fb, of_b)):
+        for name, i in zip(names, axes, strict=True):
+            target[i] = var(name)
+    place = flat(dims_n, [var(n) for n in at_n])
+
+    def near(value: str, dtype_of: str, scope: _Scope) -> str:
+        if dtype_of == dtype:
+            return value
+        name = low.names.fresh("t")
+        scope.statements.append(Compute(name, expression("a", [dtype_of], dtype), (value,), "cast"))
+        return name
+
+    outer = _Scope([])
+    x = near(low.element(a, of_a, outer), a.dtype, outer)
+    y = near(low.element(b, of_b, inner), b.dtype, inner)
+    old, product, new = (low.names.fresh("t") for _ in range(3))
+    inner.statements += [
+        Load(old, dtype, row, place),
+        Compute(product, expression("a * b", [dtype, dtype], dtype), (x, y), "mul", op.location),
+        Compute(new, expression("a + b", [dtype, dtype], dtype), (old, product), "add", op.location),
+        Store(row, dtype, place, new),
+    ]
+    zero = low.names.fresh("zero")
+    low.top.statements.append(Constant(zero, dtype, 0))
+    clear = loops(at_n, dims_n, [Store(row, dtype, place, zero)])
+    sums = loops(at_k, dims_k, [*outer.statements, *loops(at_n, dims_n, inner.statements)])
+    got, done = low.names.fresh("t"), _Scope([])
+    done.statements.append(Load(got, dtype, row, place))
+    value = got
+    if dtype != op.result.dtype:
+        value = low.names.fresh("t")
+        done.statements.append(Compute(value, expression("a", [dtype], op.result.dtype), (got,), "cast"))
+    full = flat(op.result.shape, [var(n) for n in (*at_batch, *at_m, *at_n)])
+    done.statements.append(Store(out, op.result.dtype, full, value))
+    body = loops([*at_batch, *at_m], [*dims_batch, *dims_m], [*clear, *sums, *loops(at_n, dims_n, done.statements)])
+    return low.finish(body, 1, op.result.type.size * max(1, a.type.size // max(1, a.shape[0] if a.shape else 1)))
+
+
+SPECIAL = {"scatter_add": lower_scatter_add, "dot": lower_dot}
+

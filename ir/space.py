@@ -1,0 +1,336 @@
+"""The iteration space of a group of ops: which loop each dim of each value runs along.
+
+A kernel is a nest of loops over *axes*. Walking a group's ops, dims that must advance together are unified:
+an elementwise op ties its operands' dims to its result's (right-aligned, size 1 excepted), a reduction ties
+the dims that it keeps, a transpose permutes. What is left are the axes; each value varies along some of them.
+
+    x: f32[R, C]      m = max(x, axes=(1,))      e = exp(sub(x, reshape(m)))      s = sum(e, axes=(1,))
+       (r, c)             (r)                        (r, c)                            (r)
+
+The axes are split into outer (rows, run in parallel) and inner (within a row). A reduction is then
+
+    row      over exactly the inner axes: done when the row's loop is; usable by later loops of that row
+    column   over the outer axes, keeping inner ones: accumulated over all rows, ready after the last
+    full     over everything: likewise
+
+and what depends on a column or full result runs in a final phase, after all rows. `solve` finds a split or
+says that the group is not one kernel. Both the fuse pass and code generation ask it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft.ir.graph import Graph, Op, Value
+
+Axes = tuple["int | None", ...]
+CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "
+                  "logical_and logical_or logical_not abs square".split())  # fmt: skip
+LEAF_MOVES = frozenset({"slice", "reverse", "pad", "concatenate", "gather"})
+ONE_ROW = 1 << 16  # elements: a single longer row is cut into parallel pieces instead
+ARG = frozenset({"argmax", "argmin"})
+
+
+def is_unit_reshape(op: Op) -> bool:
+    """A reshape that only adds or removes axes of size 1 (of a non-empty array)."""
+    if op.kind.name != "reshape":
+        return False
+    x, y = op.operands[0].shape, op.result.shape
+    return [d for d in x if d != 1] == [d for d in y if d != 1] and 0 not in x
+
+
+def is_relabel(op: Op) -> bool:
+    """Ops that only rename axes: the same elements at the same places of the iteration space."""
+    return op.kind.name in ("broadcast", "transpose") or is_unit_reshape(op)
+
+
+def is_free(op: Op) -> bool:
+    """Ops that cost a kernel nothing to repeat: sources and movement, read through index arithmetic."""
+    return op.kind.family == "source" or is_relabel(op) or op.kind.name in LEAF_MOVES
+
+
+def reduced_axes(op: Op) -> tuple[int, ...]:
+    return (op.attrs["axis"],) if op.kind.name in ARG else tuple(op.attrs["axes"])
+
+
+@dataclass
+class Space:
+    """A solved iteration space. `extent[a]` is the trip count of axis a; axes are numbered in loop order."""
+
+    extent: list[int]
+    outer: tuple[int, ...]
+    inner: tuple[int, ...]
+    axes: dict[Any, Axes]
+    reductions: dict[Op, str] = field(default_factory=dict)
+    final: set[Op] = field(default_factory=set)
+
+    def size(self) -> int:
+        n = 1
+        for e in self.extent:
+            n *= e
+        return n
+
+    def of(self, op: Op, position: int) -> Axes:
+        """Axes of an operand as this op uses it."""
+        return self.axes[(op, position)]
+
+
+class _Union:
+    def __init__(self) -> None:
+        self.parent: dict[Any, Any] = {}
+
+    def find(self, key: Any) -> Any:
+        path = []
+        while (up := self.parent.setdefault(key, key)) != key:
+            path.append(key)
+            key = up
+        for p in path:
+            self.parent[p] = key
+        return key
+
+    def tie(self, a: Any, b: Any) -> None:
+        self.parent[self.find(a)] = self.find(b)
+
+
+class _Solver:
+    def __init__(self, ops: Sequence[Op], outputs: Sequence[Value], tie_inputs: bool) -> None:
+        self.ops = ops
+        self.outputs = outputs
+        self.inside = {r for op in ops for r in op.results}
+        self.tie_inputs = tie_inputs
+        self.union = _Union()
+
+    def key(self, op: Op, position: int, dim: int) -> Any:
+        v = op.operands[position]
+        if v in self.inside or self.tie_inputs:
+            return (v, dim)
+        return (op, position, dim)
+
+    def ties(self) -> None:
+        for op in self.ops:
+            y = op.result
+            for i, x in enumerate(op.operands):
+                for j, k in _correspondence(op, i):
+                    if x.shape[j] != 1:
+                        self.union.tie(self.key(op, i, j), (y, k))
+
+    def space(self) -> Space | None:
+        self.ties()
+        uses: list[tuple[Any, list[Any], tuple[int, ...]]] = []
+        for op in self.ops:
+            uses.append((op.result, [(op.result, d) for d in range(len(op.result.shape))], op.result.shape))
+            for i, x in enumerate(op.operands):
+                if _correspondence(op, i) or op.kind.family == "reduce":
+                    uses.append(((op, i), [self.key(op, i, d) for d in range(len(x.shape))], x.shape))
+        extent: dict[Any, int] = {}
+        together: dict[Any, set[Any]] = {}
+        rows = []
+        for name, keys, shape in uses:
+            roots = [self.union.find(k) if d != 1 else None for k, d in zip(keys, shape, strict=True)]
+            real = [r for r in roots if r is not None]
+            if len(set(real)) != len(real):
+                return None
+            for r, d in zip(roots, shape, strict=True):
+                if r is not None:
+                    extent[r] = d
+                    together.setdefault(r, set()).update(real)
+            rows.append((name, roots))
+        self._merge_strangers(extent, together)
+        rows = [(name, [None if r is None else self.union.find(r) for r in roots]) for name, roots in rows]
+        order = _order([roots for _, roots in rows])
+        number = {root: i for i, root in enumerate(order)}
+        axes = {name: tuple(None if r is None else number[r] for r in roots) for name, roots in rows}
+        return Space([extent[r] for r in order], (), (), axes)
+
+    def _merge_strangers(self, extent: dict[Any, int], together: dict[Any, set[Any]]) -> None:
+        """Two axes of one length that no value has both of may share a loop."""
+        roots = list(extent)
+        for i, a in enumerate(roots):
+            for b in roots[:i]:
+                if self.union.find(b) != b or self.union.find(a) != a:
+                    continue
+                if extent[a] == extent[b] and b not in together[a]:
+                    self.union.tie(a, b)
+                    merged = together[a] | together[b]
+                    for c in merged:
+                        together[c] |= {b}
+                    together[b] = merged | {b}
+                    break
+
+
+def _correspondence(op: Op, position: int) -> list[tuple[int, int]]:
+    """Pairs (operand dim, result dim) that advance together."""
+    x, y = op.operands[position].shape, op.result.shape
+    name, family = op.kind.name, op.kind.family
+    if family == "elementwise" or name == "broadcast":
+        lead = len(y) - len(x)
+        return [(d, d + lead) for d in range(len(x))]
+    if name == "transpose":
+        return [(p, i) for i, p in enumerate(op.attrs["perm"])]
+    if name == "reshape":
+        return list(
+            zip((d for d, n in enumerate(x) if n != 1), (d for d, n in enumerate(y) if n != 1), strict=True)
+        )
+    if family == "reduce":
+        kept = [d for d in range(len(x)) if d not in reduced_axes(op)]
+        return [(d, k) for k, d in enumerate(kept)]
+    if name == "gather" and position > 0:
+        lead = len(y) - (len(op.operands[0].shape) - len(op.attrs["axes"])) - len(x)
+        return [(d, d + lead) for d in range(len(x))]
+    return []
+
+
+def _order(rows: list[list[Any]]) -> list[Any]:
+    """Axes in loop order: as in the value with most of them (the first such), others in front."""
+    best = max(rows, key=lambda roots: sum(r is not None for r in roots), default=[])
+    order = [r for r in best if r is not None]
+    for roots in rows:
+        missing = [r for r in roots if r is not None and r not in order]
+        order = list(dict.fromkeys(missing)) + order
+    return order
+
+
+def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
+    """The iteration space of a group whose `outputs` are stored, or None when it is not one kernel."""
+    inside = {r for op in ops for r in op.results}
+    for op in ops:
+        if op.kind.name in LEAF_MOVES:
+            data = op.operands[:1] if op.kind.name in ("gather", "pad") else op.operands
+            if any(v in inside and not _is_leaf(v, ops) for v in data):
+                return None
+    for tie in (True, False):
+        space = _Solver(ops, outputs, tie).space()
+        if space is None:
+            continue
+        for inner in _candidates(ops, space):
+            if _split(ops, outputs, space, inner):
+                return space
+    return None
+
+
+def _is_leaf(v: Value, ops: Sequence[Op]) -> bool:
+    """Made by movement and sources only, down to the group's inputs."""
+    maker = next(op for op in ops if v in op.results)
+    if not is_free(maker):
+        return False
+    inside = {r for op in ops for r in op.results}
+    return all(u not in inside or _is_leaf(u, ops) for u in maker.operands)
+
+
+def _candidates(ops: Sequence[Op], space: Space) -> list[frozenset[int]]:
+    """Inner sets to try: what reductions reduce, what they keep, and nothing."""
+    found: list[frozenset[int]] = []
+    rest: list[frozenset[int]] = []
+    last = len(space.extent) - 1
+    for op in ops:
+        if op.kind.family != "reduce":
+            continue
+        axes = space.of(op, 0)
+        mask = frozenset(a for a in axes if a is not None)
+        gone = frozenset(axes[d] for d in reduced_axes(op) if axes[d] is not None)
+        if last in gone and gone != mask:
+            found.append(gone)  # type: ignore[arg-type]
+        if last in mask - gone:
+            rest.append(mask - gone)
+        if last in gone and gone == mask:
+            rest.append(frozenset({last}) if len(mask) > 1 else gone)  # type: ignore[arg-type]
+    return list(dict.fromkeys([*found, *rest, frozenset()]))
+
+
+def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: frozenset[int]) -> bool:
+    """Try one inner set; fills in the space and returns True when the group can run that way."""
+    every = frozenset(range(len(space.extent)))
+    outer = every - inner
+    if not outer and space.size() > ONE_ROW:
+        return False
+    late: set[Value] = set()  # ready only after all rows
+    reductions: dict[Op, str] = {}
+    final: set[Op] = set()
+    shown = set(outputs)
+    inside: set[Value] = set()
+    mask_of = {op.result: frozenset(a for a in space.axes[op.result] if a is not None) for op in ops}
+    for op in ops:
+        y = op.result
+        mask = mask_of[y]
+        is_late = any(v in late for v in op.operands)
+        if op.kind.family == "reduce":
+            if is_late:
+                return False
+            axes = space.of(op, 0)
+            whole = frozenset(a for a in axes if a is not None)
+            gone = frozenset(a for d in reduced_axes(op) if (a := axes[d]) is not None)
+            kept = whole - gone
+            if not whole >= outer or whole & inner not in (inner, frozenset()):
+                return False
+            if gone and gone == inner:
+                reductions[op] = "row"
+            elif gone >= outer and not kept:
+                if op.kind.name in ARG:
+                    return False
+                reductions[op] = "full"
+                late.add(y)
+            elif gone == outer and outer and kept == inner:
+                if op.kind.name in ARG:
+                    return False
+                reductions[op] = "column"
+                late.add(y)
+            else:
+                return False
+        elif is_late:
+            if not mask <= inner or op.kind.name in LEAF_MOVES:
+                return False
+            final.add(op)
+            late.add(y)
+        elif not is_free(op) and not mask >= outer:
+            # would be repeated for every row
+            if op.kind.name not in CHEAP or y in shown:
+                return False
+        elif y in shown and not mask >= outer:
+            return False
+        if y in shown and y not in late and inner and not (mask == every or mask == outer):
+            return False
+        inside.add(y)
+    for op in ops:  # a row-phase op must not read what is ready only at the end
+        if op not in final and any(v in late for v in op.operands):
+            return False
+    for op in final:
+        for v in op.operands:
+            if v in inside and v not in late:
+                made = next(p for p in ops if v in p.results)
+                if not is_free(made):
+                    return False
+    space.outer = tuple(sorted(outer))
+    space.inner = tuple(sorted(inner))
+    space.reductions = reductions
+    space.final = final
+    return True
+
+
+def in_place(graph: Graph) -> set[tuple[int, int]]:
+    """Pairs (output, input) of a kernel that may share a buffer.
+
+    Every element of the input is read before, and only where, the output's element is written: one loop (no
+    row reductions), the same axes for both, no movement between the buffer and its reader.
+    """
+    space = solve(graph.ops, graph.outputs)
+    if space is None or "row" in space.reductions.values():
+        return set()
+    producer = graph.producers()
+    safe = set()
+    for i, x in enumerate(graph.inputs):
+        uses = [(op, p) for op in graph.ops for p, v in enumerate(op.operands) if v is x]
+        if x in graph.outputs or any(op.kind.name in LEAF_MOVES for op, _ in uses):
+            continue
+        for o, y in enumerate(graph.outputs):
+            maker = producer.get(y)
+            if maker is None or y.type != x.type:
+                continue
+            late = maker in space.final or maker in space.reductions
+            same = all(
+                space.axes.get((op, p), ()) == space.axes[y] and (op in space.final) == late for op, p in uses
+            )
+            if same:
+                safe.add((o, i))
+    return safe

@@ -1,0 +1,242 @@
+"""Fusion: ops that run as one kernel become one `call`.
+
+    m = max(x); e = exp(x - m); s = sum(e); y = e / s        ->        y = k0(x)
+
+Greedy, in program order: each op that costs work joins the groups of its operands' makers while the union is
+still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Sources and
+movement are free: they are repeated in every group that reads through them. What is left are the `call`s,
+the library's `dot`s, and reshapes that only rename a buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from weft.ir.graph import Graph, Op, Value
+from weft.ir.ops.control import call
+from weft.ir.space import is_free, solve
+
+MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
+ALONE = frozenset({"call", "reshape"})
+BLAS = frozenset({"f32", "f64"})
+
+
+class _Group:
+    """Positions of the ops that a kernel is asked to compute (free ops are added when it is cut out)."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: set[int]) -> None:
+        self.members = members
+
+
+class _Fuser:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.ops = graph.ops
+        self.at = {r: i for i, op in enumerate(graph.ops) for r in op.results}
+        self.users: dict[Value, list[int]] = {}
+        for i, op in enumerate(graph.ops):
+            for v in op.operands:
+                self.users.setdefault(v, []).append(i)
+        self.outputs = set(graph.outputs)
+        self.needed = self._needed()
+        self.group_of: dict[int, _Group] = {}
+        self.final_uses: dict[Value, set[int]] = {}
+        for i in range(len(self.ops)):
+            if i in self.needed:
+                for root in self._roots(i):
+                    self.final_uses.setdefault(root, set()).add(i)
+
+    def _needed(self) -> set[int]:
+        """Ops that some buffer or kernel must exist for: all but the free ones that only kernels read."""
+        needed: set[int] = set()
+        for i, op in enumerate(self.ops):
+            if not is_free(op) or op.result in self.outputs:
+                needed.add(i)
+            elif any(not self._fusable(u) for u in self.users.get(op.result, ())):
+                needed.add(i)
+        return needed
+
+    def _fusable(self, i: int) -> bool:
+        op = self.ops[i]
+        return is_free(op) or (op.kind.family in ("elementwise", "reduce"))
+
+    def _standalone(self, i: int) -> bool:
+        """Needed, but not as part of a kernel: library calls, renamed buffers, inputs of other kinds."""
+        op = self.ops[i]
+        if op.kind.name == "dot":
+            return op.result.dtype in BLAS
+        return op.kind.name in ALONE or op.kind.name == "constant"
+
+    def closure(self, members: Iterable[int]) -> list[int]:
+        """The members and all free ops that they read through, in program order."""
+        seen = set(members)
+        todo = list(seen)
+        while todo:
+            i = todo.pop()
+            for v in self.ops[i].operands:
+                j = self.at.get(v)
+                if j is not None and j not in seen and is_free(self.ops[j]) and not self._is_buffer(j):
+                    seen.add(j)
+                    todo.append(j)
+        return sorted(seen)
+
+    def _is_buffer(self, j: int) -> bool:
+        """A free op whose value is a buffer of its own that kernels may as well read: large constants."""
+        op = self.ops[j]
+        return op.kind.name == "constant" and op.attrs["value"].ndim > 0
+
+    def _roots(self, i: int) -> set[Value]:
+        """Values that op i reads after looking through free ops."""
+        out: set[Value] = set()
+        for j in self.closure([i]):
+            for v in self.ops[j].operands:
+                k = self.at.get(v)
+                if k is None or not is_free(self.ops[k]) or self._is_buffer(k):
+                    out.add(v)
+        return out
+
+    def stored(self, members: set[int]) -> list[Value]:
+        """Results of members that something outside the group reads."""
+        out = []
+        for i in sorted(members):
+            v = self.ops[i].result
+            readers = self.final_uses.get(v, set())
+            if v in self.outputs or any(r not in members for r in readers) or is_free(self.ops[i]):
+                out.append(v)
+        return out
+
+    def run(self) -> Graph:
+        for i in range(len(self.ops)):
+            if i not in self.needed or self._standalone(i):
+                continue
+            group = _Group({i})
+            alone = is_alone(self.ops[i].kind.family)
+            for j in () if alone else self._makers(i):
+                other = self.group_of.get(j)
+                if other is None or other is group or group.members & other.members:
+                    continue
+                union = group.members | other.members
+                if self._one_kernel(union):
+                    group = _Group(union)
+                    for m in union:
+                        self.group_of[m] = group
+            for m in group.members:
+                self.group_of[m] = group
+        return self._emit()
+
+    def _makers(self, i: int) -> list[int]:
+        """Ops whose kernels might take op i in: makers of what it reads, then readers of the same values."""
+        roots = self._roots(i)
+        makers = sorted({self.at[v] for v in roots if v in self.at}, reverse=True)
+        siblings: set[int] = set()
+        for v in roots:
+            if v.type.size > 1:
+                siblings |= {u for u in self.final_uses.get(v, ()) if u < i}
+        return makers + sorted(siblings - set(makers), reverse=True)
+
+    def _one_kernel(self, union: set[int]) -> bool:
+        if len(union) > MAX_GROUP or self._cyclic(union):
+            return False
+        if any(is_alone(self.ops[i].kind.family) for i in union if not is_free(self.ops[i])):
+            return False
+        inside = self.closure(union)
+        return solve([self.ops[i] for i in inside], self.stored(union)) is not None
+
+    def _cyclic(self, union: set[int]) -> bool:
+        """Does a path leave the union and come back?"""
+        low = min(union)
+        todo = [self.at[v] for i in union for v in self._roots(i) if v in self.at]
+        seen: set[int] = set()
+        while todo:
+            j = todo.pop()
+            if j in seen or j in union or j < low:
+                continue
+            seen.add(j)
+            group = self.group_of.get(j)
+            for m in group.members if group else (j,):
+                for v in self._roots(m):
+                    k = self.at.get(v)
+                    if k is None:
+                        continue
+                    if k in union:
+                        return True
+                    todo.append(k)
+        return False
+
+    def _emit(self) -> Graph:
+        """The graph of calls, in an order in which every call comes after what it reads."""
+        units: dict[int, list[int]] = {}
+        for i in sorted(self.needed):
+            group = self.group_of.get(i)
+            key = min(group.members) if group else i
+            units.setdefault(key, []).append(i)
+        unit_of = {i: key for key, members in units.items() for i in members}
+        done: set[int] = set()
+        order: list[int] = []
+
+        def visit(key: int) -> None:
+            stack = [(key, iter(self._before(units[key], unit_of)))]
+            done.add(key)
+            while stack:
+                here, rest = stack[-1]
+                for nxt in rest:
+                    if nxt not in done:
+                        done.add(nxt)
+                        stack.append((nxt, iter(self._before(units[nxt], unit_of))))
+                        break
+                else:
+                    order.append(here)
+                    stack.pop()
+
+        for key in units:
+            if key not in done:
+                visit(key)
+        ops: list[Op] = []
+        for key in order:
+            members = units[key]
+            if key in self.group_of:
+                ops.append(self._cut(set(members), f"k{sum(o.kind is call for o in ops)}"))
+            else:
+                ops.append(self.ops[key])
+        return Graph(self.graph.name, self.graph.inputs, tuple(ops), self.graph.outputs)
+
+    def _before(self, members: list[int], unit_of: dict[int, int]) -> list[int]:
+        own = unit_of[members[0]]
+        found: set[int] = set()
+        for i in members:
+            reads = self._roots(i) if i in self.group_of else set(self.ops[i].operands)
+            for v in reads:
+                j = self.at.get(v)
+                if j is not None and j in unit_of and unit_of[j] != own:
+                    found.add(unit_of[j])
+        return sorted(found)
+
+    def _cut(self, members: set[int], name: str) -> Op:
+        """The group as a `call` whose region has its own values."""
+        inside = [self.ops[i] for i in self.closure(members)]
+        made = {r for op in inside for r in op.results}
+        outs = tuple(self.stored(members))
+        reads: dict[Value, None] = {}
+        for op in inside:
+            for v in op.operands:
+                if v not in made:
+                    reads[v] = None
+        env = {v: Value(v.type, v.name, v.location) for v in [*reads, *(r for op in inside for r in op.results)]}
+        body = tuple(
+            Op(op.kind, tuple(env[v] for v in op.operands), op.attrs, op.regions, tuple(env[r] for r in op.results))
+            for op in inside
+        )
+        region = Graph(name, tuple(env[v] for v in reads), body, tuple(env[v] for v in outs))
+        return Op(call, tuple(reads), {}, (region,), outs)
+
+
+def is_alone(family: str) -> bool:
+    """Scatters and loop products are kernels of their own."""
+    return family in ("index", "dot")
+
+
+def fuse(graph: Graph) -> Graph:
+    """Group the ops of `graph` into kernels."""
+    return _Fuser(graph).run()

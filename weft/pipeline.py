@@ -1,0 +1,152 @@
+"""The compiler, as one list: what happens to a captured graph, in order. Open this file first.
+
+    capture (frontend)  ->  PASSES  ->  memory plan  ->  kernels and one native step  ->  executable
+
+Each pass takes a valid graph and leaves one; `weft.passes.manager` names, times, logs and (in debug mode and
+in tests) verifies them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Collection
+from functools import cached_property
+from typing import Any
+
+from weft.codegen.step import Step, write_step
+from weft.ir.graph import Graph
+from weft.passes.cse import cse
+from weft.passes.dce import dce
+from weft.passes.fuse import fuse
+from weft.passes.manager import Pass, Record, run
+from weft.passes.memory import Plan, plan
+from weft.passes.products import products
+from weft.passes.simplify import simplify
+
+PASSES = [
+    Pass("dce", dce),
+    Pass("simplify", simplify),
+    Pass("cse", cse),
+    Pass("simplify again", simplify),  # what cse made equal may simplify
+    Pass("dce again", dce),
+    Pass("products", products),
+    Pass("fuse", fuse),
+]
+BY_NAME = {p.name: p for p in PASSES}
+log = logging.getLogger("weft.pipeline")
+
+
+class Stages:
+    """A function's way through the compiler; each stage prints. Later ones are made when asked for."""
+
+    def __init__(self, graph: Graph, donate: Collection[int] = (), label: str = "", check: bool | None = None) -> None:
+        self.trace = graph
+        self.donate = frozenset(donate)
+        self.label = label or graph.name
+        self.check = debug_level() >= 1 if check is None else check
+        self.seconds: dict[str, float] = {}
+
+    @cached_property
+    def _passed(self) -> tuple[Graph, list[Record]]:
+        return run(self.trace, PASSES, check=self.check)
+
+    @property
+    def records(self) -> list[Record]:
+        """One record per pass: name, seconds, op counts, the graph that it left."""
+        return self._passed[1]
+
+    @property
+    def grad(self) -> Graph:
+        """The graph with its backward part, cleaned of dead ops, before any rewriting."""
+        return self.records[0].graph
+
+    @property
+    def simplified(self) -> Graph:
+        return self.records[-2].graph
+
+    @property
+    def fused(self) -> Graph:
+        return self._passed[0]
+
+    @cached_property
+    def memory(self) -> Plan:
+        return plan(self.fused, self.donate)
+
+    @cached_property
+    def step(self) -> Step:
+        return self._timed("kernels", lambda: write_step(self.fused, self.memory))
+
+    @property
+    def kernel_ir(self) -> str:
+        return "\n".join(map(str, self.step.kernels))
+
+    @property
+    def kernels(self) -> str:
+        """The kernels as Numba source for the CPU: readable, and what the object code computes."""
+        from weft.codegen.numba_cpu import print_module
+
+        return print_module(self.step.kernels)
+
+    @property
+    def cuda(self) -> str:
+        """The kernels as numba.cuda source."""
+        from weft.codegen.numba_cuda import print_module
+
+        return print_module(self.step.kernels)
+
+    @property
+    def llvm(self) -> str:
+        return self.step.text
+
+    @property
+    def asm(self) -> str:
+        from weft.codegen.objects import assembly
+
+        return assembly(self.step.text)
+
+    def _timed(self, name: str, work: Any) -> Any:
+        start = time.perf_counter()
+        out = work()
+        self.seconds[name] = time.perf_counter() - start
+        log.info("%s: %s in %.2f ms", self.label, name, self.seconds[name] * 1e3)
+        return out
+
+    def compile(self) -> Any:
+        """The executable. Its object code comes from the disk cache when it was compiled before."""
+        from weft.runtime import native
+        from weft.runtime.executable import Executable
+
+        step = self.step
+        level = debug_level()
+        if level >= 3:
+            log.debug("%s: kernels\n%s", self.label, self.kernels)
+        if level >= 5:
+            log.debug("%s: LLVM\n%s\n%s", self.label, step.text, self.asm)
+        library = self._timed("object code", lambda: native.build(step.text, kind="step", label=self.label))
+        return Executable(self.fused, step, self.memory.taken, library, self)
+
+    def __str__(self) -> str:
+        return f"{self.fused}\n{self.memory}"
+
+
+class Pipeline:
+    """What the frontend is handed: compile a graph, or show its stages."""
+
+    def __call__(self, graph: Graph, donate: Collection[int] = (), label: str = "") -> Any:
+        return Stages(graph, donate, label).compile()
+
+    def lower(self, graph: Graph, donate: Collection[int] = (), label: str = "") -> Stages:
+        return Stages(graph, donate, label)
+
+
+compile_graph = Pipeline()
+
+
+def debug_level() -> int:
+    """WEFT_DEBUG as a number, 0 when unset or not a number."""
+    try:
+        return int(os.environ.get("WEFT_DEBUG", "0") or 0)
+    except ValueError:
+        return 0
