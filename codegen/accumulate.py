@@ -30,12 +30,13 @@ from weft.codegen.kernel import (
     var,
 )
 from weft.codegen.scalar import Scalar, expression
-from weft.ir.graph import Op, Value
+from weft.codegen.scope import Scope
+from weft.ir.graph import Op
 from weft.ir.opdef import REGISTRY
-from weft.ir.space import ARG, is_free
+from weft.ir.space import ARG
 
 if TYPE_CHECKING:
-    from weft.codegen.lower import Lowering, Scope
+    from weft.codegen.lower import Lowering
 
 
 def near_dtype(dtype: str) -> str:
@@ -163,8 +164,6 @@ class Rows:
 
     def final(self) -> list[Statement]:
         """Combine the chunks' parts, then the epilogue: scalars first, then one loop over the columns."""
-        from weft.codegen.lower import Scope
-
         low = self.low
         if not self.parts:
             return []
@@ -192,10 +191,9 @@ class Rows:
         return op in self.low.space.final or self.reductions.get(op) in ("full", "column")
 
     def _column_epilogue(self, top: Scope) -> None:
-        from weft.codegen.lower import Scope
-
         low = self.low
-        outs = [v for v in low.graph.outputs if v in low.producer and self._late(low.producer[v]) and low.in_columns(v)]
+        made = [v for v in low.graph.outputs if v in low.producer and low.in_columns(v)]
+        outs = [v for v in made if self._late(low.producer[v])]
         columns = [op for op, kind in self.reductions.items() if kind == "column"]
         if not outs and not columns:
             return
@@ -283,7 +281,8 @@ class Partial:
         dtype = near_dtype(op.result.dtype)
         value = rows.cast(value, op.operands[0].dtype, dtype, body)
         if rows.reductions[op] != "column":
-            body.statements.append(Accumulate(self.part[op], dtype, op.kind.extra["combine"], combiner(op, dtype), value))
+            kind = op.kind.extra["combine"]
+            body.statements.append(Accumulate(self.part[op], dtype, kind, combiner(op, dtype), value))
             return
         old, new = self.names.fresh("t"), self.names.fresh("t")
         at = rows.column_place()
@@ -301,15 +300,16 @@ class Partial:
         else:
             test = f"a {sign} b"
         old, old_at, better, new, here, new_at = (self.names.fresh("t") for _ in range(6))
+        pick, pick_at = ["bool", dtype, dtype], ["bool", "i64", "i64"]
         axis = self.rows.low.space.of(op, 0)[op.attrs["axis"]]
         position = Affine() if axis is None else self.rows.low.axis_var[axis]
         body.statements += [
             Read(old, dtype, self.best[op]),
             Read(old_at, "i64", self.part[op]),
             Compute(better, expression(test, [dtype, dtype], "bool"), (value, old), op.kind.name),
-            Compute(new, expression("b if a else c", ["bool", dtype, dtype], dtype), (better, value, old), "where"),
+            Compute(new, expression("b if a else c", pick, dtype), (better, value, old), "where"),
             FromIndex(here, "i64", position),
-            Compute(new_at, expression("b if a else c", ["bool", "i64", "i64"], "i64"), (better, here, old_at), "where"),
+            Compute(new_at, expression("b if a else c", pick_at, "i64"), (better, here, old_at), "where"),
             Assign(self.best[op], dtype, new),
             Assign(self.part[op], "i64", new_at),
         ]
@@ -334,5 +334,3 @@ class Partial:
         scope.statements.append(Read(target, dtype, name))
         return target
 
-
-__all__ = ["Partial", "Rows", "Value", "is_free"]

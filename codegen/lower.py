@@ -13,12 +13,12 @@ back (from the output that holds it, or a row of scratch) if it was dear, recomp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from weft.codegen import accumulate
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Statement, Store, var
 from weft.codegen.reading import Names, Reader, rigid_axes
 from weft.codegen.scalar import Scalar, expression
+from weft.codegen.scope import Scope
 from weft.codegen.special import SPECIAL
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.space import Space, is_free, is_relabel, solve
@@ -35,24 +35,6 @@ def op_scalar(op: Op) -> Scalar:
     args = [v.dtype for v in op.operands]
     key = args[1] if op.kind.name == "where" else args[0]
     return expression(op.kind.scalar_for(key), args, op.result.dtype)
-
-
-@dataclass
-class Scope:
-    """Statements being emitted and the values known there; a look-up climbs to enclosing scopes."""
-
-    statements: list[Statement]
-    known: dict[Value, str]
-    parent: Scope | None = None
-    loop: int = -1  # which loop of the row this is, -1 outside loops
-
-    def find(self, v: Value) -> str | None:
-        scope: Scope | None = self
-        while scope is not None:
-            if v in scope.known:
-                return scope.known[v]
-            scope = scope.parent
-        return None
 
 
 class Lowering:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from weft.codegen.kernel import Affine, Compute, Constant, FromIndex, Index, InRange, Load, ToIndex, var
 from weft.codegen.scalar import expression
+from weft.codegen.scope import Scope
 from weft.ir.graph import Graph, Value
 from weft.ir.space import Space, is_free
 from weft.ir.types import strides_of
 
 if TYPE_CHECKING:
-    from weft.codegen.lower import Lowering, Scope
+    from weft.codegen.lower import Lowering
 
 RESERVED = frozenset({"chunk", "range", "min", "max", "args", "np", "math", "cuda", "True", "False", "None"})
 
@@ -170,13 +171,12 @@ class Reader:
             total = total + at * stride
         where = self._home(total, scope) if v.type.size else scope
         key = (self.low.buffer_of[v], total)
-        cache: dict[object, str] = where.known  # type: ignore[assignment]
-        found = scope.find(key)  # type: ignore[arg-type]
+        found = scope.find(key)
         if found is not None:
             return found
         name = self.names.fresh(v.name or "t")
         where.statements.append(Load(name, v.dtype, self.low.buffer_of[v], total))
-        cache[key] = name
+        where.known[key] = name
         return name
 
     def _home(self, index: Affine, scope: Scope) -> Scope:
@@ -188,11 +188,11 @@ class Reader:
     def _constant(self, v: Value, array: object, index: Sequence[Affine], scope: Scope) -> str:
         value = array[()]  # type: ignore[index]
         key = ("constant", v.dtype, value.tobytes())
-        found = scope.find(key)  # type: ignore[arg-type]
+        found = scope.find(key)
         if found is None:
             found = self.names.fresh("k")
             self.low.top.statements.append(Constant(found, v.dtype, value))
-            self.low.top.known[key] = found  # type: ignore[index]
+            self.low.top.known[key] = found
         return found
 
     def _guard(self, inside: Sequence[tuple[Affine, int]], scope: Scope) -> tuple[list[Affine], str | None]:

@@ -24,19 +24,10 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.reading import Names, Reader
 from weft.codegen.scalar import expression
+from weft.codegen.scope import Scope
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.linalg import free_axes
 from weft.ir.types import strides_of
-
-
-class _Scope:
-    def __init__(self, statements: list[Statement]) -> None:
-        self.statements = statements
-        self.known: dict[object, str] = {}
-        self.loop = 0
-
-    def find(self, key: object) -> str | None:
-        return self.known.get(key)
 
 
 class _Special:
@@ -52,7 +43,7 @@ class _Special:
         for v in graph.inputs:
             self.buffer_of[v] = self.names.fresh(v.name or "x")
             self.buffers.append(Buffer(self.buffer_of[v], v.dtype, v.type.size, "in"))
-        self.top = _Scope([])
+        self.top = Scope([], {})
         self.reader = Reader(self)  # type: ignore[arg-type]
 
     def out(self, v: Value) -> str:
@@ -60,11 +51,11 @@ class _Special:
         self.buffers.append(Buffer(name, v.dtype, v.type.size, "out"))
         return name
 
-    def nest(self, dims: Sequence[int], hint: str) -> tuple[list[str], _Scope]:
-        return [self.names.fresh(f"{hint}{i}") for i in range(len(dims))], _Scope([])
+    def nest(self, dims: Sequence[int], hint: str) -> tuple[list[str], Scope]:
+        return [self.names.fresh(f"{hint}{i}") for i in range(len(dims))], Scope([], {})
 
-    def element(self, v: Value, index: Sequence[Affine], scope: _Scope) -> str:
-        return self.reader.element(v, index, scope)  # type: ignore[arg-type]
+    def element(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
+        return self.reader.element(v, index, scope)
 
     def finish(self, body: list[Statement], chunks: int, work: int) -> Kernel:
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
@@ -150,14 +141,14 @@ def lower_dot(graph: Graph, op: Op) -> Kernel:
             target[i] = var(name)
     place = flat(dims_n, [var(n) for n in at_n])
 
-    def near(value: str, dtype_of: str, scope: _Scope) -> str:
+    def near(value: str, dtype_of: str, scope: Scope) -> str:
         if dtype_of == dtype:
             return value
         name = low.names.fresh("t")
         scope.statements.append(Compute(name, expression("a", [dtype_of], dtype), (value,), "cast"))
         return name
 
-    outer = _Scope([])
+    outer = Scope([], {})
     x = near(low.element(a, of_a, outer), a.dtype, outer)
     y = near(low.element(b, of_b, inner), b.dtype, inner)
     old, product, new = (low.names.fresh("t") for _ in range(3))
@@ -171,7 +162,7 @@ def lower_dot(graph: Graph, op: Op) -> Kernel:
     low.top.statements.append(Constant(zero, dtype, 0))
     clear = loops(at_n, dims_n, [Store(row, dtype, place, zero)])
     sums = loops(at_k, dims_k, [*outer.statements, *loops(at_n, dims_n, inner.statements)])
-    got, done = low.names.fresh("t"), _Scope([])
+    got, done = low.names.fresh("t"), Scope([], {})
     done.statements.append(Load(got, dtype, row, place))
     value = got
     if dtype != op.result.dtype:
