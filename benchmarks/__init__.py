@@ -1,0 +1,1 @@
+"""weft beside its peers, in one run: `python -m benchmarks`."""
