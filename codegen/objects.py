@@ -23,9 +23,7 @@ from typing import Any
 LLVM_LOCK = threading.RLock()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=LLVM_LOCK.acquire, after_in_parent=LLVM_LOCK.release, after_in_child=LLVM_LOCK.release
-    )
+    os.register_at_fork(before=LLVM_LOCK.acquire, after_in_parent=LLVM_LOCK.release, after_in_child=LLVM_LOCK.release)
 
 
 class CompileError(RuntimeError):

@@ -119,9 +119,7 @@ class DiskCache:
             self._complain(f"cannot read the disk cache {str(self.path)!r}: {reason(error)}")
         return None
 
-    def put(
-        self, key: str, payload: bytes, meta: Mapping[str, Any] | None = None, *, label: str = ""
-    ) -> None:
+    def put(self, key: str, payload: bytes, meta: Mapping[str, Any] | None = None, *, label: str = "") -> None:
         """Store ``payload`` and the JSON-able ``meta`` under ``key``; ``label`` is what ``list`` shows."""
         description = {**(meta or {}), **({"label": label} if label else {})}
         if self.path is None:
@@ -154,9 +152,7 @@ class DiskCache:
             except (OSError, BadEntry):
                 continue
             found.append(
-                EntryInfo(
-                    path.stem, info.st_size, header["created"], info.st_mtime, header["host"], header["meta"]
-                )
+                EntryInfo(path.stem, info.st_size, header["created"], info.st_mtime, header["host"], header["meta"])
             )
         return sorted(found, key=lambda entry: -entry.used)
 

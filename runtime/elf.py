@@ -47,9 +47,7 @@ def _symbols(obj: bytes, order: str) -> Symbols:
     if kind != _RELOCATABLE:
         raise ObjectError(f"not a relocatable object (ELF type {kind})")
     if machine != _MACHINES.get(platform.machine().lower(), machine):
-        raise ObjectError(
-            f"an object for another machine (ELF machine {machine}, this is {platform.machine()})"
-        )
+        raise ObjectError(f"an object for another machine (ELF machine {machine}, this is {platform.machine()})")
     (table,) = struct.unpack_from(order + "Q", obj, 40)
     entry, count = struct.unpack_from(order + "HH", obj, 58)
     sections = [_section(obj, order, table + entry * i) for i in range(count)]

@@ -110,7 +110,7 @@ done:
 }
 
 define internal void @gemv_$TYPE(i64 %t, i64 %rows, i64 %columns, ptr %a, i64 %lda,
-                                 ptr %x, i64 %incx, ptr %y, i64 %incy) alwaysinline {
+                                 ptr %x, i64 %incx, ptr %y, i64 %incy) {
   %t1 = add i64 %t, 111
   %t32 = trunc i64 %t1 to i32
   %r32 = trunc i64 %rows to i32
@@ -127,7 +127,7 @@ define internal void @gemv_$TYPE(i64 %t, i64 %rows, i64 %columns, ptr %a, i64 %l
 
 ; One tile, on the calling thread.
 define internal void @tile_$TYPE(i64 %ta, i64 %tb, i64 %m, i64 %n, i64 %k,
-                                 ptr %a, i64 %lda0, ptr %b, i64 %ldb0, ptr %c, i64 %ldc0) {
+                                 ptr %a, i64 %lda0, ptr %b, i64 %ldb0, ptr %c, i64 %ldc0) noinline {
 entry:
   %m0 = icmp sle i64 %m, 0
   %n0 = icmp sle i64 %n, 0

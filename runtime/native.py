@@ -80,9 +80,7 @@ def load(obj: bytes) -> Library:
     return Library(tracker, {name: tracker[name] for name in symbols.defined})
 
 
-def build(
-    llvm_text: str, *, kind: str = "kernel", label: str = "", cache: DiskCache | None = None
-) -> Library:
+def build(llvm_text: str, *, kind: str = "kernel", label: str = "", cache: DiskCache | None = None) -> Library:
     """Load LLVM IR text: from the disk cache if it was compiled before, else compiled now and kept there.
 
     An entry that is sound but cannot be linked here is compiled anew.  Raises ``CompileError`` for text that
