@@ -186,21 +186,28 @@ def _flatten_like(spec: Spec, tree: Any, found: list[Any], path: str, position: 
         found.append(tree)
         return
     kind, aux, specs = spec
+    keys = kind.keys(aux, len(specs))
     other = KINDS.get(type(tree), UNSEEN)
     if other is UNSEEN:
         other = classify(type(tree))
-    children, other_aux = (tree, None) if other is None or other.flatten is None else other.flatten(tree)
-    if other is not kind or other_aux != aux or len(children := list(children)) != len(specs):
-        theirs = (
-            f"a leaf ({type(tree).__qualname__})" if other is None else _describe(other, other_aux, children)
-        )
+    children, other_aux = _open(tree, other)
+    if other is not kind or other_aux != aux or len(children) != len(specs):
+        leaf = f"a leaf ({type(tree).__qualname__})"
+        theirs = leaf if other is None else _describe(other, other_aux, children)
         where = f"at {path}" if path else "at the root"
         raise ValueError(
             f"tree.map: argument {position} differs in structure from the first {where}: "
             f"{_describe(kind, aux, specs)} in the first, {theirs} in argument {position}"
         )
-    for child_spec, child, key in zip(specs, children, kind.keys(aux, len(specs)), strict=True):
+    for child_spec, child, key in zip(specs, children, keys, strict=True):
         _flatten_like(child_spec, child, found, path + key, position)
+
+
+def _open(tree: Any, kind: Kind | None) -> tuple[Sequence[Any], Any]:
+    if kind is None or kind.flatten is None:
+        return (() if kind is None else tree), None
+    children, aux = kind.flatten(tree)
+    return list(children), aux
 
 
 def _describe(kind: Kind, aux: Any, children: Sequence[Any]) -> str:
