@@ -1,15 +1,15 @@
 """The graph: typed values in static single assignment, one flat list of ops.
 
-    Graph(name, inputs, ops, outputs)   Op(kind, operands, attrs, regions, results)   Value(type, name, location)
+    Graph(name, inputs, ops, outputs)  Op(kind, operands, attrs, regions, results)  Value(type, name, where)
 
 All three are frozen. A `Value` is compared by identity: it is defined once, by a graph's input or by one
 op's result. Passes never edit a graph, they build another one (see `builder`). `equal` compares two
-graphs by structure and names, and ignores locations.
+graphs by structure and, if asked, names, and ignores locations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,7 @@ def attrs_equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 
 
 def attr_key(value: Any) -> Any:
-    """A hashable stand-in for an attribute: bits, so that -0.0 and NaN are told apart and equal themselves."""
+    """A hashable stand-in for an attribute: by bits, so that -0.0 is not 0.0 and NaN equals itself."""
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return ("array", array.dtype.str, array.shape, array.tobytes())
@@ -129,29 +129,50 @@ def attr_key(value: Any) -> Any:
     return (type(value).__name__, value)
 
 
+def is_literal(op: Op) -> bool:
+    """A 0-d constant without a name: the text writes it where it is used, its place in `ops` says nothing."""
+    if op.kind.name != "constant" or len(op.results) != 1 or op.results[0].name:
+        return False
+    value = op.attrs.get("value")
+    return isinstance(value, np.ndarray) and value.ndim == 0
+
+
 def equal(a: Graph, b: Graph, *, names: bool = False) -> bool:
-    """Same structure, types and attributes (and value names when `names`); locations are ignored."""
-    if a.name != b.name or len(a.inputs) != len(b.inputs) or len(a.ops) != len(b.ops):
+    """Same structure, types and attributes (and names of values and graphs when `names`).
+
+    Locations are ignored, and so is where in `ops` a literal stands: literals are compared at their uses.
+    """
+    if len(a.inputs) != len(b.inputs) or (names and a.name != b.name):
+        return False
+    ops_a, ops_b = [op for op in a.ops if not is_literal(op)], [op for op in b.ops if not is_literal(op)]
+    if len(ops_a) != len(ops_b):
         return False
     same: dict[Value, Value] = {}
+    literals = {op.result: attr_key(op.attrs["value"]) for g in (a, b) for op in g.ops if is_literal(op)}
 
-    def pair(x: Value, y: Value) -> bool:
+    def define(x: Value, y: Value) -> bool:
         same[x] = y
         return x.type == y.type and (not names or x.name == y.name)
 
-    if not all(pair(x, y) for x, y in zip(a.inputs, b.inputs, strict=True)):
+    def use(x: Value, y: Value) -> bool:
+        if x in literals or y in literals:
+            return literals.get(x) == literals.get(y)
+        return same.get(x) is y
+
+    def every(pairs: Iterator[tuple[Value, Value]], test: Callable[[Value, Value], bool]) -> bool:
+        return all(test(x, y) for x, y in pairs)
+
+    if not every(zip(a.inputs, b.inputs, strict=True), define):
         return False
-    for p, q in zip(a.ops, b.ops, strict=True):
+    for p, q in zip(ops_a, ops_b, strict=True):
         if p.kind is not q.kind or len(p.operands) != len(q.operands) or len(p.results) != len(q.results):
             return False
-        if not all(same.get(x) is y for x, y in zip(p.operands, q.operands, strict=True)):
+        if not every(zip(p.operands, q.operands, strict=True), use):
             return False
         if not attrs_equal(p.attrs, q.attrs) or len(p.regions) != len(q.regions):
             return False
         if not all(equal(r, s, names=names) for r, s in zip(p.regions, q.regions, strict=True)):
             return False
-        if not all(pair(x, y) for x, y in zip(p.results, q.results, strict=True)):
+        if not every(zip(p.results, q.results, strict=True), define):
             return False
-    return len(a.outputs) == len(b.outputs) and all(
-        same.get(x) is y for x, y in zip(a.outputs, b.outputs, strict=True)
-    )
+    return len(a.outputs) == len(b.outputs) and every(zip(a.outputs, b.outputs, strict=True), use)

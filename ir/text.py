@@ -1,138 +1,161 @@
-"""The textual form, printed. A subset of Python's syntax; `parse` reads it back.
+"""The textual form, printed. A subset of Python's syntax; `weft.ir.parse` reads it back.
 
-    def step(w: f32[3], x: f32[4, 3]) -> f32[4]:
-        z: f32[4] = dot(x, w, batch=((), ()), contract=((1,), (0,)))  # net.py:7
-        h: f32[4] = mul(z, f32(0.5))
+    @kernel
+    def k0(z: f32[4], y: f32[4]) -> f32[4]:
+        e: f32[4] = sub(z, y)
+        h: f32[4] = mul(e, f32(0.5))
         return h
 
-0-d constants are written where they are used, as `dtype(literal)`; kernels of a fused graph are functions
-marked `@kernel` above it, and an application of one is `h, e = k0(z, y)`.
+    def step(w: f32[3], x: f32[4, 3], y: f32[4]) -> f32[4]:
+        z: f32[4] = dot(x, w, batch=((), ()), contract=((1,), (0,)))  # net.py:7
+        h: f32[4] = k0(z, y)  # net.py:8
+        return h
+
+A literal (a 0-d constant without a name) is written where it is used, as `dtype(number)`; other constants
+have a line, `w: f32[2] = f32([0.5, 1.0])`. A graph held by a `call` is a function marked `@kernel` above its
+user. Names are the values' hints where those are free; locations are comments.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import keyword
+import unicodedata
+from collections.abc import Iterable
 
 import numpy as np
 
-from weft.ir.graph import PRINTER, Graph, Op, Value
-from weft.ir.types import dtype_name
+from weft.ir.graph import PRINTER, Graph, Op, Value, is_literal
+from weft.ir.literals import attribute, constant_text
+from weft.ir.opdef import REGISTRY
+from weft.ir.types import NAMES
+
+LITERAL_NAMES = frozenset({"nan", "inf", "bits", "kernel", "__debug__"})
+WIDTH = 110
 
 
-def literal(value: Any) -> str:
-    """The shortest text that reads back to exactly this scalar."""
-    if isinstance(value, np.bool_ | bool):
-        return str(bool(value))
-    if isinstance(value, np.integer | int):
-        return str(int(value))
-    f = np.float64(value)
-    if np.isnan(f):
-        return "-nan" if np.signbit(f) else "nan"
-    if np.isinf(f):
-        return "inf" if f > 0 else "-inf"
-    text = (
-        np.format_float_positional(value, unique=True, trim="0")
-        if 1e-5 <= abs(f) < 1e16 or f == 0
-        else repr(np.format_float_scientific(value, unique=True, trim="0")).strip("'")
-    )
-    return text
-
-
-def attribute(value: Any) -> str:
-    """An attribute: number, string, None, tuple, slice-free; arrays as `array("f32", [[...]])`."""
-    if isinstance(value, np.ndarray):
-        name = dtype_name(value.dtype)
-        if value.ndim == 0:
-            return f"{name}({literal(value[()])})"
-        return f'array("{name}", {value.shape}, {_nested(value.reshape(-1))})'
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return repr(value)
-    if isinstance(value, float | np.generic):
-        return literal(value)
-    if isinstance(value, tuple | list):
-        inner = ", ".join(map(attribute, value))
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
-    return repr(value)
-
-
-def _nested(flat: np.ndarray) -> str:
-    return "[" + ", ".join(literal(v) for v in flat) + "]"
+def identifier(hint: str) -> str:
+    """A hint as Python reads identifiers (NFKC), with `_` for what none may hold; "" if nothing is left."""
+    name = unicodedata.normalize("NFKC", hint)
+    if not name.isidentifier():
+        name = "".join(c if ("a" + c).isidentifier() else "_" for c in name).strip("_")
+        name = name if name.isidentifier() or not name else "_" + name
+    return name if name.isidentifier() else ""
 
 
 class Names:
-    """Unique printable names: the value's hint, numbered when taken; `t0`, `t1`, ... where there is none."""
+    """Unique printable names: the value's hint, numbered when taken; `t0`, `t1`, ... where there is none.
 
-    def __init__(self, reserved: set[str] | None = None) -> None:
-        self.taken: set[str] = set(reserved or ())
+    `reserved` names are never given out; nor are keywords, dtypes and the names of ops.
+    """
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self.taken: set[str] = {*reserved, *keyword.kwlist, *NAMES, *REGISTRY, *LITERAL_NAMES}
         self.of: dict[Value, str] = {}
-        self.count = 0
+        self._next: dict[str, int] = {}
 
     def __call__(self, value: Value) -> str:
         name = self.of.get(value)
         if name is None:
-            name = self._fresh(value.name)
-            self.of[value] = name
+            name = self.of[value] = self.fresh(value.name)
         return name
 
-    def _fresh(self, hint: str) -> str:
-        if not hint:
-            while f"t{self.count}" in self.taken:
-                self.count += 1
-            hint = f"t{self.count}"
-            self.count += 1
-        elif hint in self.taken:
-            n = 1
-            while f"{hint}_{n}" in self.taken:
-                n += 1
-            hint = f"{hint}_{n}"
-        self.taken.add(hint)
-        return hint
+    def fresh(self, hint: str) -> str:
+        name = identifier(hint) if hint else ""
+        if not name:
+            return self._numbered("t", 0)
+        if name in self.taken:
+            return self._numbered(name + "_", 1)
+        self.taken.add(name)
+        return name
+
+    def _numbered(self, stem: str, first: int) -> str:
+        n = self._next.get(stem, first)
+        while f"{stem}{n}" in self.taken:
+            n += 1
+        self._next[stem] = n + 1
+        self.taken.add(f"{stem}{n}")
+        return f"{stem}{n}"
 
 
-def is_inline_constant(op: Op) -> bool:
-    """Constants without a name of their own that are written at their uses."""
-    return op.kind.name == "constant" and op.attrs["value"].ndim == 0 and not op.results[0].name
-
-
-def _types(values: tuple[Value, ...]) -> str:
+def types_text(values: tuple[Value, ...]) -> str:
+    """`f32` for one value, `(f32, i64[3])` for several, `()` for none."""
     if len(values) == 1:
         return str(values[0].type)
     return "(" + ", ".join(str(v.type) for v in values) + ")"
 
 
-def _kernels(graph: Graph) -> list[Graph]:
-    return [region for op in graph.ops for region in op.regions]
+def _regions(graph: Graph) -> list[Graph]:
+    """The graphs held by `graph`'s ops, inner ones first, each once."""
+    found: dict[Graph, None] = {}
+
+    def visit(g: Graph) -> None:
+        for op in g.ops:
+            for region in op.regions:
+                if region not in found:
+                    visit(region)
+                    found[region] = None
+
+    visit(graph)
+    return list(found)
 
 
-def print_graph(graph: Graph, *, locations: bool = True, names: Names | None = None) -> str:
+def print_graph(graph: Graph, *, locations: bool = True) -> str:
     """Text of a graph and, above it, of the graphs that its calls hold."""
+    functions = Names()
     parts = []
-    for region in _kernels(graph):
-        parts.append("@kernel\n" + print_graph(region, locations=locations))
-    parts.append(_function(graph, locations, names or Names()))
+    regions = _regions(graph)
+    name_of = {g: functions.fresh(g.name or "main") for g in [*regions, graph]}
+    for g in [*regions, graph]:
+        lines, _ = listing(g, name_of, locations=locations)
+        parts.append("@kernel\n" * (g is not graph) + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _function(graph: Graph, locations: bool, name: Names) -> str:
-    hoist = {v for v in graph.outputs}
-    inline: dict[Value, str] = {}
-    head = ", ".join(f"{name(v)}: {v.type}" for v in graph.inputs)
-    lines = [f"def {graph.name}({head}) -> {_types(graph.outputs)}:"]
+def listing(
+    graph: Graph, functions: dict[Graph, str] | None = None, *, locations: bool = True
+) -> tuple[list[str], list[int]]:
+    """The lines of one function, and the position among them of each op (a literal's: of the next op)."""
+    functions = functions or {}
+    name = Names(functions.values())
+    literals = {op.result: constant_text(op.attrs["value"]) for op in graph.ops if is_literal(op)}
+    lines = _header(graph, functions.get(graph, graph.name), name)
+    at: list[int] = []
     for op in graph.ops:
-        if is_inline_constant(op) and op.results[0] not in hoist:
-            inline[op.results[0]] = attribute(op.attrs["value"])
-            continue
-        args = [inline.get(v) or name(v) for v in op.operands]
+        at.append(len(lines))
+        if not is_literal(op):
+            where = f"  # {_one_line(str(op.location))}" if locations and op.location else ""
+            lines.append(f"    {_statement(op, literals, functions, name)}{where}")
+    returned = ", ".join(literals.get(v) or name(v) for v in graph.outputs)
+    lines.append(f"    return {returned}".rstrip())
+    return lines, at
+
+
+def _header(graph: Graph, title: str, name: Names) -> list[str]:
+    inputs = [f"{name(v)}: {v.type}" for v in graph.inputs]
+    result = types_text(graph.outputs)
+    line = f"def {title}({', '.join(inputs)}) -> {result}:"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"def {title}(", *(f"    {text}," for text in inputs), f") -> {result}:"]
+
+
+def _statement(op: Op, literals: dict[Value, str], functions: dict[Graph, str], name: Names) -> str:
+    if op.kind.name == "constant" and isinstance(op.attrs.get("value"), np.ndarray):
+        body = constant_text(op.attrs["value"])
+    else:
+        callee = functions.get(op.regions[0], op.regions[0].name) if op.regions else op.kind.name
+        args = [literals.get(v) or name(v) for v in op.operands]
         args += [f"{k}={attribute(v)}" for k, v in op.attrs.items()]
-        callee = op.regions[0].name if op.regions else op.kind.name
-        if len(op.results) == 1:
-            target = f"{name(op.results[0])}: {op.results[0].type}"
-        else:
-            target = ", ".join(name(r) for r in op.results)
-        where = f"  # {op.location}" if locations and op.location else ""
-        lines.append(f"    {target} = {callee}({', '.join(args)}){where}")
-    lines.append("    return " + ", ".join(inline.get(v) or name(v) for v in graph.outputs))
-    return "\n".join(lines) + "\n"
+        body = f"{callee}({', '.join(args)})"
+    if not op.results:
+        return body
+    if len(op.results) == 1:
+        return f"{name(op.results[0])}: {op.results[0].type} = {body}"
+    return f"{', '.join(name(r) for r in op.results)} = {body}"
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 PRINTER.append(print_graph)

@@ -1,0 +1,232 @@
+"""The textual form, read: `parse(print_graph(g))` is equal to `g`, names included (see `weft.ir.text`).
+
+Python's own parser makes the tree, and this module walks it; nothing is ever executed. What the walk meets
+is one of these, and anything else is a ParseError that says what was expected on which line:
+
+    function   [@kernel] def name(x: f32[3], ...) -> (f32, i64[2]): statement... return operand, ...
+    statement  y: f32[3] = op(operand, ..., attr=value, ...)        one result, its type checked
+               a, b = kernel(operand, ...)                          several results of a function above
+               w: f32[2] = f32([0.5, 1.0])                          a constant
+    operand    a name, or a literal: f32(0.5), bool(True), f64(-inf), f16(bits(0x7e01))
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import warnings
+from typing import Any
+
+from weft.ir.builder import Builder
+from weft.ir.graph import Graph, Location, Value
+from weft.ir.literals import Unreadable, read_attribute, read_constant, read_type
+from weft.ir.opdef import REGISTRY, IRTypeError, OpDef
+from weft.ir.ops.control import call
+from weft.ir.text import types_text
+from weft.ir.types import NAMES, TensorType
+
+_LOCATION = re.compile(r"\s*#\s*(\S.*):(\d{1,9})\s*")
+
+
+class ParseError(ValueError):
+    """IR text that can't be read. `line` is 1-based, `text` that line, `problem` what was expected there."""
+
+    def __init__(self, problem: str, line: int, text: str) -> None:
+        self.problem, self.line, self.text = problem, line, text
+        shown = text.strip()
+        shown = shown if len(shown) <= 160 else shown[:157] + "..."
+        super().__init__(f"line {line}: {problem}" + (f": {shown}" if shown else ""))
+
+
+def parse(text: str) -> Graph:
+    """The last function of `text`; functions above it are kernels that it may call. Raises ParseError."""
+    lines = re.split("\r\n|\r|\n", text)
+    try:
+        with warnings.catch_warnings():  # "'int' object is not callable" and the like
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+        return _module(tree, lines)
+    except Unreadable as err:
+        problem, line = err.expected, getattr(err.node, "lineno", len(lines))
+    except SyntaxError as err:
+        problem, line = f"not Python syntax ({err.msg})", err.lineno or 1
+    except (ValueError, RecursionError, MemoryError) as err:
+        problem, line = f"not Python syntax ({err or 'too deeply nested'})", 1
+    raise ParseError(problem, line, lines[line - 1] if 1 <= line <= len(lines) else "")
+
+
+def _module(tree: ast.Module, lines: list[str]) -> Graph:
+    functions: dict[str, Graph] = {}
+    graph, more = None, True
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef):
+            raise Unreadable(node, "expected a function, `def name(...) -> type:`")
+        if not more:
+            raise Unreadable(node, "expected the end: only functions marked @kernel have another below them")
+        for d in node.decorator_list:
+            if not isinstance(d, ast.Name) or d.id != "kernel" or len(node.decorator_list) > 1:
+                raise Unreadable(d, "expected @kernel and no other decorator")
+        if node.name in functions or node.name in REGISTRY or node.name in NAMES:
+            raise Unreadable(node, f"expected a new name, {node.name!r} is taken")
+        more = bool(node.decorator_list)
+        graph = functions[node.name] = _Function(node, functions, lines).read()
+    if graph is None:
+        raise Unreadable(None, "expected a function, `def name(...) -> type:`, got nothing")
+    return graph
+
+
+class _Function:
+    """Reads one function into a graph."""
+
+    def __init__(self, node: ast.FunctionDef, functions: dict[str, Graph], lines: list[str]) -> None:
+        self.node = node
+        self.functions = functions
+        self.lines = lines
+        self.build = Builder(node.name)
+        self.values: dict[str, Value] = {}
+
+    def read(self) -> Graph:
+        node, a = self.node, self.node.args
+        if a.posonlyargs or a.vararg or a.kwonlyargs or a.kwarg or a.defaults:
+            raise Unreadable(node, "expected plain inputs, `name: type`")
+        for arg in a.args:
+            if arg.arg in self.values:
+                raise Unreadable(arg, f"expected a new name, {arg.arg!r} is an input already")
+            self.values[arg.arg] = self.build.input(read_type(arg.annotation, arg), arg.arg).value
+        *statements, last = node.body
+        for statement in statements:
+            self.statement(statement)
+        if not isinstance(last, ast.Return):
+            raise Unreadable(last, "expected the last line to be `return value, ...`")
+        return self.finish(last)
+
+    def finish(self, node: ast.Return) -> Graph:
+        outputs = [self.operand(item) for item in _items(node.value)]
+        graph = self.build.finish(outputs)
+        declared = self.node.returns
+        if declared is None:
+            raise Unreadable(self.node, f"expected the result types, `-> {types_text(graph.outputs)}:`")
+        if [read_type(part, self.node) for part in _items(declared)] != [v.type for v in outputs]:
+            have = types_text(graph.outputs)
+            raise Unreadable(node, f"expected results of the types that the function declares, got {have}")
+        return graph
+
+    def statement(self, node: ast.stmt) -> None:
+        self.build.location = self.location(node)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            declared = read_type(node.annotation, node)
+            (result,) = self.expression(node.value, [node.target.id], declared)
+            if result.type != declared:
+                raise Unreadable(node, f"expected the type {result.type}, as the operands give it")
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+            targets = _items(node.targets[0])
+            names = [t.id for t in targets if isinstance(t, ast.Name)]
+            if isinstance(node.targets[0], ast.Name) or len(names) != len(targets):
+                raise Unreadable(node, "expected `name: type = op(...)`, or several names on the left")
+            self.expression(node.value, names, None)
+        elif isinstance(node, ast.Expr):
+            self.expression(node.value, [], None)
+        else:
+            raise Unreadable(node, "expected `name: type = op(...)` or `a, b = kernel(...)`")
+
+    def location(self, node: ast.stmt) -> Location | None:
+        """The `# file:line` that follows a statement."""
+        line = self.lines[(node.end_lineno or node.lineno) - 1]
+        rest = line.encode()[node.end_col_offset :].decode()
+        found = _LOCATION.fullmatch(rest)
+        return Location(found[1], int(found[2])) if found else None
+
+    def expression(self, node: ast.expr, names: list[str], declared: TensorType | None) -> list[Value]:
+        """Append what the right side says; its results are called `names`."""
+        for i, name in enumerate(names):
+            if name in self.values or name in names[:i]:
+                raise Unreadable(node, f"expected a new name, {name!r} is defined already")
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            raise Unreadable(node, "expected op(...), a kernel(...) or a constant such as f32(0.5)")
+        callee = node.func.id
+        if callee in NAMES:
+            value = read_constant(node, declared)
+            results = self.emit(node, REGISTRY["constant"], [], {"value": value}, names)
+        else:
+            attrs = self.attributes(node, callee)
+            operands = [self.operand(arg) for arg in node.args]
+            body = self.functions.get(callee)
+            kind = call if body else REGISTRY[callee]
+            results = self.emit(node, kind, operands, attrs, names, (body,) if body else ())
+        self.values.update(zip(names, results, strict=True))
+        return results
+
+    def attributes(self, node: ast.Call, callee: str) -> dict[str, Any]:
+        want: tuple[str, ...] = ()
+        if callee not in self.functions:
+            if callee not in REGISTRY or callee in ("call", "constant"):
+                near = _near(callee, [*REGISTRY, *self.functions])
+                raise Unreadable(node, f"expected an op or a kernel defined above, got {callee!r}{near}")
+            want = REGISTRY[callee].attr_names
+        have = [k.arg or "**" for k in node.keywords]
+        if sorted(have) != sorted(want):
+            said = ", ".join(f"{k}=" for k in want) or "no attributes"
+            got = ", ".join(f"{k}=" for k in have) or "none"
+            raise Unreadable(node, f"expected {callee} with {said}, got {got}")
+        given = {k.arg: read_attribute(k.value) for k in node.keywords}
+        return {k: given[k] for k in want}
+
+    def emit(
+        self,
+        node: ast.expr,
+        kind: OpDef,
+        operands: list[Value],
+        attrs: dict[str, Any],
+        names: list[str],
+        regions: tuple[Graph, ...] = (),
+    ) -> list[Value]:
+        types = self.infer(node, kind, operands, attrs, regions)
+        if len(types) != len(names):
+            raise Unreadable(node, f"expected {_count(len(types), 'name')} for the results, got {len(names)}")
+        emitted = self.build.emit(kind, operands, attrs, regions=regions, names=names)
+        return [e.value for e in emitted]
+
+    def infer(self, node: ast.expr, kind: OpDef, operands: list[Value], attrs: Any, regions: Any) -> Any:
+        """The op's type rule, asked first so that whatever it thinks of strange attributes is our error."""
+        if kind.arity not in (-1, len(operands)):
+            want = _count(kind.arity, "operand")
+            raise Unreadable(node, f"expected {kind.name} with {want}, got {len(operands)}")
+        types = tuple(v.type for v in operands)
+        try:
+            found = list(kind.infer(types, attrs, regions) if regions else kind.infer(types, attrs))
+            sound = all(type(d) is int and d >= 0 for t in found for d in t.dims)
+        except IRTypeError as err:
+            raise Unreadable(node, str(err)) from None
+        except Exception:  # a rule that was handed a string for a tuple, say
+            sound = False
+        if not sound:
+            given = ", ".join(map(str, types))
+            raise Unreadable(node, f"expected operands and attributes that {kind.name} takes, got ({given})")
+        return found
+
+    def operand(self, node: ast.expr) -> Value:
+        if isinstance(node, ast.Name):
+            value = self.values.get(node.id)
+            if value is None:
+                near = _near(node.id, list(self.values))
+                raise Unreadable(node, f"expected a value defined above, got {node.id!r}{near}")
+            return value
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NAMES:
+            return self.build.constant(read_constant(node, None), node.func.id).value
+        raise Unreadable(node, "expected a name or a literal such as f32(0.5)")
+
+
+def _items(node: ast.expr | None) -> list[ast.expr]:
+    if node is None:
+        return []
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def _near(word: str, known: list[str]) -> str:
+    found = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")
