@@ -118,7 +118,7 @@ class Lowering:
     # ---- which loop computes what -------------------------------------------------------------------
 
     def mask(self, v: Value) -> set[int]:
-        return {a for a in self.space.axes[v] if a is not None}
+        return {a for a in self.space.axes.get(v, ()) if a is not None}
 
     def in_columns(self, v: Value) -> bool:
         """Does this value differ along a row?"""

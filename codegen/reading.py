@@ -80,8 +80,9 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
             axes = space.axes.get((op, i))
             if v not in producer and axes is not None:
                 flat(v, [Affine() if a is None else var(f"@{a}") for a in axes])
-        if is_free(op) and op.kind.name not in ("broadcast", "transpose", "reshape", "constant"):
-            flat(op.result, [Affine() if a is None else var(f"@{a}") for a in space.axes[op.result]])
+        axes = space.axes.get(op.result)
+        if axes is not None and is_free(op) and op.kind.name not in ("broadcast", "transpose", "reshape", "constant"):
+            flat(op.result, [Affine() if a is None else var(f"@{a}") for a in axes])
         if op.kind.name in ("argmax", "argmin"):
             found.axes.update(a for a in space.of(op, 0) if a is not None)
     for v in (*graph.outputs, *(op.result for op in graph.ops)):
@@ -89,7 +90,7 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
         if axes is not None and (v in graph.outputs):
             found.walks.append({a: s for a, s in zip(axes, strides_of(v.shape), strict=True) if a is not None})
     for op in graph.ops:  # values themselves: a value with one axis of a pair keeps the pair apart
-        mask = {a for a in space.axes[op.result] if a is not None}
+        mask = {a for a in space.axes.get(op.result, ()) if a is not None}
         found.walks.append({a: s for a, s in _dense(mask, space).items()})
     return found
 

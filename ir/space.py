@@ -95,9 +95,8 @@ class _Union:
 
 
 class _Solver:
-    def __init__(self, ops: Sequence[Op], outputs: Sequence[Value], tie_inputs: bool) -> None:
+    def __init__(self, ops: Sequence[Op], tie_inputs: bool) -> None:
         self.ops = ops
-        self.outputs = outputs
         self.inside = {r for op in ops for r in op.results}
         self.tie_inputs = tie_inputs
         self.union = _Union()
@@ -194,29 +193,54 @@ def _order(rows: list[list[Any]]) -> list[Any]:
 
 def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
     """The iteration space of a group whose `outputs` are stored, or None when it is not one kernel."""
+    leaves = _leaves(ops)
     inside = {r for op in ops for r in op.results}
+    hidden = _hidden(ops, outputs)
     for op in ops:
         if op.kind.name in LEAF_MOVES:
-            data = op.operands[:1] if op.kind.name in ("gather", "pad") else op.operands
-            if any(v in inside and not _is_leaf(v, ops) for v in data):
+            if any(v in inside and v not in leaves for v in _moved(op)):
                 return None
+            if op in hidden and any(v in inside and v not in leaves and v.shape for v in op.operands):
+                return None
+    shown = [op for op in ops if op not in hidden]
     for tie in (True, False):
-        space = _Solver(ops, outputs, tie).space()
+        space = _Solver(shown, tie).space()
         if space is None:
             continue
-        for inner in _candidates(ops, space):
-            if _split(ops, outputs, space, inner):
+        for inner in _candidates(shown, space):
+            if _split(shown, outputs, space, inner):
                 return space
     return None
 
 
-def _is_leaf(v: Value, ops: Sequence[Op]) -> bool:
-    """Made by movement and sources only, down to the group's inputs."""
-    maker = next(op for op in ops if v in op.results)
-    if not is_free(maker):
-        return False
+def _moved(op: Op) -> tuple[Value, ...]:
+    """The operands that a movement op reads at other places than its own."""
+    return op.operands[:1] if op.kind.name in ("gather", "pad") else op.operands
+
+
+def _leaves(ops: Sequence[Op]) -> set[Value]:
+    """Results made by sources and movement only, down to the group's inputs."""
     inside = {r for op in ops for r in op.results}
-    return all(u not in inside or _is_leaf(u, ops) for u in maker.operands)
+    leaves: set[Value] = set()
+    for op in ops:
+        if is_free(op) and all(v not in inside or v in leaves for v in op.operands):
+            leaves.add(op.result)
+    return leaves
+
+
+def _hidden(ops: Sequence[Op], outputs: Sequence[Value]) -> set[Op]:
+    """Free ops that are read only through further movement: they have no place in the iteration space."""
+    seen = set(outputs)
+    hidden: set[Op] = set()
+    for op in reversed(ops):
+        hide = op.result not in seen and is_free(op)
+        if hide:
+            hidden.add(op)
+        for v in op.operands:
+            moved = op.kind.name in LEAF_MOVES and v in _moved(op)
+            if not moved and not hide:
+                seen.add(v)
+    return hidden
 
 
 def _candidates(ops: Sequence[Op], space: Space) -> list[frozenset[int]]:
@@ -230,7 +254,7 @@ def _candidates(ops: Sequence[Op], space: Space) -> list[frozenset[int]]:
         axes = space.of(op, 0)
         mask = frozenset(a for a in axes if a is not None)
         gone = frozenset(axes[d] for d in reduced_axes(op) if axes[d] is not None)
-        if last in gone and gone != mask:
+        if (last in gone and gone != mask) or op.kind.name in ARG:
             found.append(gone)  # type: ignore[arg-type]
         if last in mask - gone:
             rest.append(mask - gone)

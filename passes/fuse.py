@@ -56,6 +56,9 @@ class _Fuser:
                 needed.add(i)
             elif any(not self._fusable(u) for u in self.users.get(op.result, ())):
                 needed.add(i)
+        for i in reversed(range(len(self.ops))):  # a renamed buffer needs the buffer
+            if i in needed and self._standalone(i):
+                needed.update(self.at[v] for v in self.ops[i].operands if v in self.at)
         return needed
 
     def _fusable(self, i: int) -> bool:

@@ -174,6 +174,16 @@ def reduce_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return ctx.emit("reshape", v[0], shape=tuple(d for i, d in enumerate(v[0].shape) if i not in axes))
 
 
+def arg_of_one(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # argmax over an axis of size 1 -> 0
+    axis = attrs["axis"]
+    if v[0].shape[axis] != 1:
+        return None
+    shape = tuple(d for i, d in enumerate(v[0].shape) if i != axis)
+    zero = ctx.scalar(0, "i64")
+    return ctx.emit("broadcast", zero, shape=shape) if shape else zero
+
+
 def sum_of_reshape(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # sum(reshape(x), every axis) -> sum(x, every axis)
     inner = ctx.made_by(v[0], "reshape")
@@ -199,4 +209,6 @@ SHAPE_RULES: dict[str, Rules] = {
     "min": (reduce_nothing,),
     "any": (reduce_nothing,),
     "all": (reduce_nothing,),
+    "argmax": (arg_of_one,),
+    "argmin": (arg_of_one,),
 }
