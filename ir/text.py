@@ -104,7 +104,7 @@ def print_graph(graph: Graph, *, locations: bool = True) -> str:
     functions = Names()
     parts = []
     regions = _regions(graph)
-    name_of = {g: functions.fresh(g.name or "main") for g in [*regions, graph]}
+    name_of = {g: functions.fresh(g.name or "main") for g in [graph, *regions]}
     for g in [*regions, graph]:
         lines, _ = listing(g, name_of, locations=locations)
         parts.append("@kernel\n" * (g is not graph) + "\n".join(lines) + "\n")

@@ -51,7 +51,7 @@ def _dot(a: np.ndarray, b: np.ndarray, batch: Axes, contract: Axes) -> np.ndarra
     k = int(np.prod(at.shape[len(nb) + len(fa) :], dtype=np.int64))
     size = lambda dims: int(np.prod(dims, dtype=np.int64))  # noqa: E731
     out = np.matmul(at.reshape(*nb, size(m), k), bt.reshape(*nb, k, size(n)))
-    return np.asarray(out).reshape(*nb, *m, *n)
+    return np.asarray(out).reshape((*nb, *m, *n))
 
 
 def _pull_dot(g: Any, y: Any, a: Any, b: Any, batch: Axes, contract: Axes) -> Any:

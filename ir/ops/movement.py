@@ -177,6 +177,12 @@ def _infer_pad(types: Types, attrs: Any) -> Types:
     return (t.with_dims(tuple(d + a + b for d, a, b in zip(t.dims, low, high, strict=True))),)
 
 
+def _pad(a: np.ndarray, fill: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    out = np.full(tuple(d + p + q for d, p, q in zip(a.shape, low, high, strict=True)), fill, a.dtype)
+    out[tuple(slice(p, p + d) for d, p in zip(a.shape, low, strict=True))] = a
+    return out
+
+
 def _pull_pad(g: Any, y: Any, x: Any, fill: Any, low: Any, high: Any) -> Any:
     stop = tuple(lo + d for lo, d in zip(low, x.shape, strict=True))
     inner = slice_(g, start=tuple(low), stop=stop, step=(1,) * len(low))
@@ -187,7 +193,7 @@ def _pull_pad(g: Any, y: Any, x: Any, fill: Any, low: Any, high: Any) -> Any:
 pad = _movement(
     "pad",
     _infer_pad,
-    lambda a, fill, low, high: np.pad(a, tuple(zip(low, high, strict=True)), constant_values=fill),
+    _pad,
     _pull_pad,
     ("low", "high"),
     arity=2,
