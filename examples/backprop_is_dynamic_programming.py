@@ -54,7 +54,7 @@ def chain(n):
 
 def traced(n):
     """The IR graph of chain(n), its values named x0, c1, x1, c2, x2, ... in the order of their ops."""
-    graph = weft.compile(chain(n)).lower(X).trace.graph
+    graph = weft.compile(chain(n)).lower(X).trace
     build = Builder(f"chain{n}")
     values = {v: build.input(v.type, "x0").value for v in graph.inputs}
     count = {"mul": 0, "cos": 0}
