@@ -7,20 +7,51 @@ fresh arrays, except those that live in a donated argument's buffer.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from weft.codegen.step import Step
+from weft.codegen.step import ARRAY_DATA, ARRAY_FLAGS, TUPLE_ITEMS, Step
 from weft.ir.graph import Graph
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 
 ALIGN = 64
+NOTHING = np.empty(1, np.uint8)
 KEEP = 4  # arenas kept for concurrent callers
 REUSE = 1 << 18  # bytes: results from this size on are taken up again when the caller has dropped them
 KEEP_RESULTS = 2  # per output: a loop holds the last result while the next is made
+
+
+def _struct_offsets_hold() -> bool:
+    """Do tuples and arrays lie in memory as `codegen.step.entry` reads them?"""
+    array = np.empty(3)[1:]
+    pair = (None, array)
+    word = ctypes.c_void_p.from_address
+    return (
+        word(id(pair) + TUPLE_ITEMS + 8).value == id(array)
+        and word(id(array) + ARRAY_DATA).value == array.ctypes.data
+        and ctypes.c_int.from_address(id(array) + ARRAY_FLAGS).value == array.flags.num
+    )
+
+
+NATIVE_ENTRY = _struct_offsets_hold()
+
+
+def _entry(library: native.Library, inputs: int) -> Callable[[tuple[np.ndarray, ...]], int]:
+    """The step as a callable over a tuple of arrays; it returns 1 when an input must be copied first."""
+    if NATIVE_ENTRY:
+        return library.function("enter", ctypes.c_int64, ctypes.py_object)
+    step = library.function("step", None, ctypes.c_void_p)
+
+    def enter(arrays: tuple[np.ndarray, ...]) -> int:
+        if not all(a.flags.c_contiguous and a.flags.aligned for a in arrays[:inputs]):
+            return 1
+        step((ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays]))
+        return 0
+
+    return enter
 
 
 class Executable:
@@ -29,8 +60,8 @@ class Executable:
     def __init__(self, graph: Graph, step: Step, taken: dict[int, int], library: native.Library, stages: Any) -> None:
         self.stages = stages
         self.library = library
-        self._step = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(library.address("step"))
-        self._inputs = [(v.type.np_dtype, v.type.dims) for v in graph.inputs]
+        self._enter = _entry(library, len(graph.inputs))
+        self._positions = range(len(graph.outputs))
         self._outputs = [(v.type.np_dtype, v.type.dims) for v in graph.outputs]
         self._taken = dict(taken)
         self._constants = step.constants
@@ -38,7 +69,6 @@ class Executable:
         self._kept: list[list[np.ndarray] | None] = [[] if n >= REUSE else None for n in sizes]
         self._arena_size = step.arena
         self._parallel = step.parallel
-        self._slots = ctypes.c_void_p * (len(self._inputs) + len(self._outputs) + len(step.constants) + 1)
         self._arenas: list[np.ndarray] = []
 
     def __call__(self, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -46,21 +76,26 @@ class Executable:
 
         A non-contiguous or misaligned argument is copied first. Donated arguments are overwritten.
         """
-        held = []
         taken = self._taken
-        writable = set(taken.values()) if taken else ()
-        for i, a in enumerate(arguments):
-            if not (a.flags.c_contiguous and a.flags.aligned) or (i in writable and not a.flags.writeable):
-                a = np.array(a, order="C", copy=True)
-            held.append(a)
-        results = [held[taken[j]] if j in taken else self._result(j) for j in range(len(self._outputs))]
+        if taken:
+            results = [arguments[taken[j]] if j in taken else self._result(j) for j in self._positions]
+        else:
+            results = [self._result(j) for j in self._positions]
         arena = self._take_arena()
         if self._parallel:
             pool.ensure_started()
-        self._step(self._slots(*[a.ctypes.data for a in (*held, *results, *self._constants, arena)]))
-        if len(self._arenas) < KEEP:
+        if self._enter((*arguments, *results, *self._constants, arena)):
+            held = [self._ready(a, i) for i, a in enumerate(arguments)]
+            results = [held[taken[j]] if j in taken else r for j, r in enumerate(results)]
+            self._enter((*held, *results, *self._constants, arena))
+        if arena is not NOTHING and len(self._arenas) < KEEP:
             self._arenas.append(arena)
         return results
+
+    def _ready(self, a: np.ndarray, i: int) -> np.ndarray:
+        """An argument as kernels read it: contiguous, aligned, and writeable if a result will live in it."""
+        fine = a.flags.c_contiguous and a.flags.aligned and (a.flags.writeable or i not in self._taken.values())
+        return a if fine else np.array(a, order="C", copy=True)
 
     def _result(self, j: int) -> np.ndarray:
         """A buffer for output j: fresh, or a large one of an earlier call that nobody refers to any more.
@@ -88,9 +123,11 @@ class Executable:
         return array
 
     def _take_arena(self) -> np.ndarray:
+        if not self._arena_size:
+            return NOTHING
         try:
             return self._arenas.pop()
         except IndexError:
             raw = np.empty(self._arena_size + ALIGN, np.uint8)
             start = -raw.ctypes.data % ALIGN
-            return raw[start : start + self._arena_size] if self._arena_size else raw
+            return raw[start : start + self._arena_size]
