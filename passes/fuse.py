@@ -52,7 +52,7 @@ class _Fuser:
         """Ops that some buffer or kernel must exist for: all but the free ones that only kernels read."""
         needed: set[int] = set()
         for i, op in enumerate(self.ops):
-            if not is_free(op) or op.result in self.outputs:
+            if not is_free(op) or op.result in self.outputs or self._is_buffer(i):
                 needed.add(i)
             elif any(not self._fusable(u) for u in self.users.get(op.result, ())):
                 needed.add(i)
