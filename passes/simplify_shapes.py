@@ -184,6 +184,14 @@ def arg_of_one(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return ctx.emit("broadcast", zero, shape=shape) if shape else zero
 
 
+def sum_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # summing axes of size 1 -> reshape; a float's sum starts at 0.0, so -0.0 becomes 0.0
+    flat = reduce_nothing(ctx, v, attrs)
+    if flat is None or not flat.type.is_float:
+        return flat
+    return ctx.emit("add", flat, ctx.scalar(0.0, flat.dtype))
+
+
 def sum_of_reshape(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # sum(reshape(x), every axis) -> sum(x, every axis)
     inner = ctx.made_by(v[0], "reshape")
@@ -203,7 +211,7 @@ SHAPE_RULES: dict[str, Rules] = {
     "reverse": (reverse_nothing, reverse_reverse),
     "pad": (pad_nothing,),
     "concatenate": (concatenate_one,),
-    "sum": (reduce_nothing, sum_of_reshape),
+    "sum": (sum_nothing, sum_of_reshape),
     "prod": (reduce_nothing,),
     "max": (reduce_nothing,),
     "min": (reduce_nothing,),
