@@ -1,1 +1,53 @@
-"""weft: a compiler and differentiator for the NumPy you already have."""
+"""weft: a compiler and differentiator for the NumPy you already have.
+
+    @weft.compile                          compile(f), grad(f), value_and_grad(f), vjp(f, x), jvp(f, (x,), (t,))
+    def step(params, x, y): ...            weft.tree: nested containers of arrays
+
+The names are loaded when they are first used, so that `import weft` costs little more than `import numpy`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weft.frontend import errors, tree
+    from weft.frontend.errors import WeftError
+    from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
+
+    compile: Any
+
+__version__ = "0.1.0"
+__all__ = ["WeftError", "compile", "errors", "grad", "jvp", "tree", "value_and_grad", "vjp"]
+
+# Public name -> (module, name there; "" for the module itself).
+_WHERE = {
+    "grad": ("weft.frontend.transforms", "grad"),
+    "value_and_grad": ("weft.frontend.transforms", "value_and_grad"),
+    "vjp": ("weft.frontend.transforms", "vjp"),
+    "jvp": ("weft.frontend.transforms", "jvp"),
+    "tree": ("weft.frontend.tree", ""),
+    "errors": ("weft.frontend.errors", ""),
+    "WeftError": ("weft.frontend.errors", "WeftError"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "compile":
+        from weft.frontend.compile import make_compile
+        from weft.pipeline import compile_graph
+
+        value = make_compile(compile_graph)
+    elif name in _WHERE:
+        module, inner = _WHERE[name]
+        loaded = importlib.import_module(module)
+        value = getattr(loaded, inner) if inner else loaded
+    else:
+        raise AttributeError(f"module 'weft' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

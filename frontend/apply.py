@@ -1,0 +1,90 @@
+"""Running a captured graph: on arrays by the interpreter, on tracers by inlining it in their capture.
+
+This is what makes transforms nest: each maps a graph to a graph, and `apply` puts the result where its
+arguments live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weft.frontend.capture import Known, Outer, Trace
+from weft.frontend.location import here
+from weft.frontend.tracer import Tracer, innermost, read
+from weft.ir.graph import Graph, Op, Value
+from weft.ir.interpret import interpret
+from weft.passes.dce import dce
+
+
+def apply(graph: Graph, arguments: Sequence[Any]) -> list[Any]:
+    """The graph's outputs on `arguments` (arrays or tracers): arrays, or tracers when an argument is one."""
+    tracers = [a for a in arguments if type(a) is Tracer]
+    if not tracers:
+        return list(interpret(graph, arguments))
+    trace = innermost(tracers)
+    values = [read(trace, a) if type(a) is Tracer else trace.capture(a) for a in arguments]
+    builder = trace.builder
+    builder.location = here()
+    outputs = builder.inline(graph, values)
+    builder.location = None
+    return [Tracer(trace, e.value) for e in outputs]
+
+
+def arguments_of(trace: Trace, graph: Graph) -> list[Any]:
+    """What to give for the inputs of a graph that `trace` captured: arrays, and tracers of outer captures.
+
+    For captures whose inputs are all known or outer ones, as those of the transforms are.
+    """
+    found: list[Any] = []
+    for value in graph.inputs:
+        source = trace.sources[value]
+        if isinstance(source, Outer):
+            found.append(Tracer(source.trace, source.value, source.weak))
+        else:
+            assert isinstance(source, Known)
+            found.append(source.array)
+    return found
+
+
+def as_result(result: Any, weak: type | None = None, *, fresh: bool = False) -> Any:
+    """A graph's output as users get it: 0-d arrays as NumPy scalars (weak ones as Python's).
+
+    Read-only arrays (broadcasts) are copied, and with `fresh` all views.
+    """
+    if type(result) is Tracer:
+        return Tracer(result.trace, result.value, weak)
+    if not result.shape:
+        return result.item() if weak is not None else result[()]
+    if not result.flags.writeable or (fresh and not result.flags.owndata):
+        return np.array(result)
+    return result
+
+
+def split(graph: Graph, count: int, shown: int) -> tuple[Graph, Graph]:
+    """Cut a graph in two: what its first `count` inputs decide, and what waits for the others.
+
+        first(x...)             -> the graph's first `shown` outputs, and the values that `second` needs
+        second(those, y...)     -> the graph's other outputs
+
+    The first outputs must not depend on y. Ops that depend on no input at all are in both graphs rather than
+    handed over.
+    """
+    level: dict[Value, int] = {v: 1 if i < count else 2 for i, v in enumerate(graph.inputs)}
+    early: list[Op] = []
+    late: list[Op] = []
+    for op in graph.ops:
+        at = max((level[v] for v in op.operands), default=0)
+        level.update(dict.fromkeys(op.results, at))
+        if at < 2:
+            early.append(op)
+        if at != 1:
+            late.append(op)
+    outputs = graph.outputs[shown:]
+    waiting = [op.operands for op in late] + [outputs]
+    handed = tuple(dict.fromkeys(v for values in waiting for v in values if level[v] == 1))
+    first = Graph(graph.name, graph.inputs[:count], tuple(early), graph.outputs[:shown] + handed)
+    second = Graph(graph.name, handed + graph.inputs[count:], tuple(late), outputs)
+    return dce(first), dce(second)

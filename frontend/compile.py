@@ -1,0 +1,395 @@
+"""`compile`: a function that is captured once per kind of arguments, and then runs as native code.
+
+    call -> leaves of the arguments -> key (structure, dtypes, shapes, static values) -> runner
+                                        |
+                                        +-- not seen: capture, compile_graph, remember
+
+A Python scalar is traced like an array until the function asks for its value (`range(n)`, `if flag`): then
+the value is a guard, and other values are captured anew. Several threads may call at once; each
+specialisation is compiled by one of them while the others wait.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from weft.frontend import tree
+from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
+from weft.frontend.errors import ArgumentError, message
+from weft.frontend.numpy_api import surface
+from weft.frontend.specialise import Capture, Leaves, Runner, capture, guard_key, runner, signature_key
+from weft.frontend.tracer import Tracer
+
+__all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
+
+CompileGraph = Callable[..., Any]
+_flatten = tree.flatten
+
+
+@dataclass(frozen=True)
+class Specialisation:
+    """One compiled form of a function: the types of its arguments, the Python values that it was compiled
+    for, and the seconds that capturing and compiling took."""
+
+    arguments: tuple[str, ...]
+    static: tuple[tuple[str, Any], ...]
+    guards: tuple[tuple[str, Any], ...]
+    capture_seconds: float
+    compile_seconds: float
+    executable: Any
+
+    def __str__(self) -> str:
+        fixed = [f"{name} = {value!r}" for name, value in (*self.static, *self.guards)]
+        took = f"captured in {self.capture_seconds * 1e3:.1f} ms, compiled in {self.compile_seconds * 1e3:.1f} ms"
+        return f"{', '.join([*self.arguments, *fixed])}: {took}"
+
+
+class _Specialised:
+    """All compiled forms for one key: they differ in the Python values that they are guarded by."""
+
+    def __init__(self) -> None:
+        self.groups: dict[tuple[int, ...], dict[tuple[Any, ...], Runner]] = {}
+
+    def find(self, leaves: Leaves) -> Runner | None:
+        for positions, known in self.groups.items():
+            found = known.get(tuple([guard_key(leaves[i]) for i in positions]))
+            if found is not None:
+                return found
+        return None
+
+    def add(self, guards: dict[int, Any], run: Runner) -> None:
+        positions = tuple(sorted(guards))
+        values = tuple([guard_key(guards[i]) for i in positions])
+        group = {**self.groups.get(positions, {}), values: run}
+        self.groups = {**self.groups, positions: group}  # another, as other threads may be reading
+
+    @property
+    def guarded(self) -> bool:
+        return any(positions for positions in self.groups)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Call:
+    """The arguments of one call, taken apart. spec: the structure of (positional, keywords), in which None
+    stands for a static argument. static: (name, class, value) of those."""
+
+    key: tuple[Any, ...]
+    spec: tree.TreeDef
+    leaves: Leaves
+    static: tuple[tuple[str, type, Any], ...]
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = tree.unflatten(self.spec, self.leaves)
+        return args, kwargs
+
+
+class CompiledFunction:
+    """What `weft.compile` returns: called like the function that it was made from, `__wrapped__`."""
+
+    __wrapped__: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any], compile_graph: CompileGraph, options: _Options) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self._function = function
+        self._compile_graph = compile_graph
+        self._options = options
+        self._signature = signature_of(function)
+        self._static = options.resolve(self._signature)
+        self._runners: dict[tuple[Any, ...], Runner] = {}
+        self._specialised: dict[tuple[Any, ...], _Specialised] = {}
+        self._pending: dict[tuple[Any, ...], tuple[int, threading.Event]] = {}
+        self._lock = threading.Lock()
+        self._made: list[Specialisation] = []
+        self._bound: dict[int, tuple[Any, CompiledFunction]] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs or self._static:
+            return self._call_general(args, kwargs)
+        leaves, spec = _flatten(args)
+        key = (spec, *signature_key(leaves))
+        run = self._runners.get(key)
+        if run is not None:
+            return run(leaves)
+        return self._call_general(args, kwargs, key)
+
+    def _call_general(self, args: tuple[Any, ...], kwargs: dict[str, Any], short: Any = None) -> Any:
+        """With keywords, or static arguments, or a key (given as `short`) that was not seen."""
+        call = self._taken_apart(args, kwargs)
+        run = self._runners.get(call.key)
+        if run is None:
+            if any(type(leaf) is Tracer for leaf in call.leaves):
+                return self._function(*args, **kwargs)  # a part of what is being captured around us
+            result = self._first_call(call)
+            run = self._runners.get(call.key)
+            if short is not None and run is not None:
+                self._runners[short] = run
+            return result
+        return run(call.leaves)
+
+    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        static: list[tuple[str, type, Any]] = []
+        traced: list[Any] = []
+        for i, (name, value) in enumerate(zip(self._names(len(args)), args, strict=True)):
+            if name in self._static or i in self._static:
+                static.append((name, type(value), value))
+                traced.append(None)
+            else:
+                traced.append(value)
+        keywords = {}
+        for name, value in kwargs.items():
+            if name in self._static:
+                static.append((name, type(value), value))
+            else:
+                keywords[name] = value
+        leaves, spec = _flatten((tuple(traced), keywords))
+        key = (spec, tuple(static), *signature_key(leaves))
+        try:
+            hash(key)
+        except TypeError:
+            raise ArgumentError(_unhashable(static)) from None
+        return _Call(key, spec, leaves, tuple(static))
+
+    def _names(self, count: int) -> list[str]:
+        return positional_names(self._signature, count)
+
+    def _first_call(self, call: _Call) -> Any:
+        """A call whose key was not seen, or is only with other guards."""
+        known = self._specialised.setdefault(call.key, _Specialised())
+        mine = (threading.get_ident(), threading.Event())
+        while True:
+            with self._lock:
+                run = known.find(call.leaves)
+                pending = self._pending.get(call.key)
+                if run is None and (pending is None or pending[0] == mine[0]):
+                    self._pending[call.key] = mine
+                    break
+            if run is not None:
+                return run(call.leaves)
+            assert pending is not None
+            pending[1].wait()
+        try:
+            start = time.perf_counter()
+            made = self._capture(call)
+            if made.outer:
+                return made.run_here(call.leaves)
+            run = self._compile(call, made, known, time.perf_counter() - start)
+        finally:
+            with self._lock:
+                if self._pending.get(call.key) is mine:
+                    del self._pending[call.key]
+            mine[1].set()
+        return run(call.leaves)
+
+    def _capture(self, call: _Call) -> Capture:
+        args, _ = call.arguments()
+        names = self._names(len(args))
+        fixed = {name: value for name, _, value in call.static}
+
+        def function(*given: Any, **more: Any) -> Any:
+            values = [fixed[n] if n in fixed else g for n, g in zip(names, given, strict=True)]
+            more.update({n: v for n, v in fixed.items() if n not in names})
+            return self._function(*values, **more)
+
+        return capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
+
+    def _paths(self, call: _Call) -> list[str]:
+        """How the user would write each leaf."""
+        args, kwargs = call.arguments()
+        paths = []
+        for name, value in zip(self._names(len(args)), args, strict=True):
+            paths += tree.structure(value).paths(name)
+        for name in sorted(kwargs):
+            paths += tree.structure(kwargs[name]).paths(name)
+        return paths
+
+    def _donated(self, call: _Call, made: Capture) -> set[int]:
+        """Positions of leaves whose buffers may be reused: those donated and not returned as they are."""
+        if not self._options.donate:
+            return set()
+        args, _ = call.arguments()
+        chosen = normal_argnums(self._options.donate, len(args), "donate_argnums")
+        found: set[int] = set()
+        at = 0
+        for n, value in enumerate(args):
+            count = tree.structure(value).num_leaves
+            if n in chosen:
+                found.update(i for i in range(at, at + count) if isinstance(call.leaves[i], np.ndarray))
+            at += count
+        return found - {place[1] for place in made.places if place[0] == "argument"}
+
+    def _compile(self, call: _Call, made: Capture, known: _Specialised, capture_seconds: float) -> Runner:
+        start = time.perf_counter()
+        donated = self._donated(call, made)
+        executable = self._compile_graph(made.graph, donate=frozenset(donated), label=made.graph.name)
+        seconds = time.perf_counter() - start
+        run = runner(made, executable, call.leaves, donated)
+        paths = self._paths(call)
+        shown = Specialisation(
+            arguments=tuple(f"{p}: {v.type}" for p, v in zip(paths, made.graph.inputs, strict=False)),
+            static=tuple((name, value) for name, _, value in call.static),
+            guards=tuple((paths[i], value) for i, value in made.guards.items()),
+            capture_seconds=capture_seconds,
+            compile_seconds=seconds,
+            executable=executable,
+        )
+        with self._lock:
+            known.add(made.guards, run)
+            self._made.append(shown)
+            self._runners[call.key] = self._guarded(known, call) if known.guarded else run
+        return run
+
+    def _guarded(self, known: _Specialised, call: _Call) -> Runner:
+        """The runner of a key whose captures looked at Python values."""
+
+        def run(leaves: Leaves) -> Any:
+            found = known.find(leaves)
+            return found(leaves) if found is not None else self._first_call(replace(call, leaves=leaves))
+
+        return run
+
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """The stages through which a call with these arguments goes, as objects that print: `.trace`,
+        `.simplified`, `.fused`, `.kernels`, ... Nothing is run."""
+        call = self._taken_apart(args, kwargs)
+        made = self._capture(call)
+        lower: Callable[..., Any] = self._compile_graph.lower  # type: ignore[attr-defined]
+        return lower(made.graph, donate=frozenset(self._donated(call, made)), label=made.graph.name)
+
+    def cache_info(self) -> list[Specialisation]:
+        """The specialisations compiled so far, in order."""
+        with self._lock:
+            return list(self._made)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> CompiledFunction:
+        """As a method: one compiled function per instance, which is not an argument of it."""
+        if instance is None:
+            return self
+        known = self._bound.get(id(instance))
+        if known is not None and known[0]() is instance:
+            return known[1]
+        return self._bind(instance)
+
+    def _bind(self, instance: Any) -> CompiledFunction:
+        key = id(instance)
+        try:
+            reference = weakref.ref(instance, lambda _: self._bound.pop(key, None))
+        except TypeError:  # no weak references to it: it lives as long as we do
+            reference = lambda: instance  # type: ignore[assignment]  # noqa: E731
+        function = self._function
+
+        @functools.wraps(function)
+        def method(*args: Any, **kwargs: Any) -> Any:
+            return function(reference(), *args, **kwargs)
+
+        if self._signature is not None:
+            parameters = list(self._signature.parameters.values())[1:]
+            method.__signature__ = self._signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        bound = CompiledFunction(method, self._compile_graph, self._options.without_first())
+        return self._bound.setdefault(key, (reference, bound))[1]
+
+    def __repr__(self) -> str:
+        return f"<weft.compile of {getattr(self._function, '__qualname__', self._function)!s}>"
+
+
+@dataclass(frozen=True)
+class _Options:
+    static_argnums: tuple[int, ...] = ()
+    static_argnames: tuple[str, ...] = ()
+    donate: tuple[int, ...] = ()
+
+    def resolve(self, signature: inspect.Signature | None) -> frozenset[Any]:
+        """The static parameters, by name where they have one, and by position.
+
+        Raises ValueError for a position or name that the function does not have.
+        """
+        found: set[Any] = set(self.static_argnames)
+        if signature is None:
+            return frozenset(found | set(self.static_argnums))
+        parameters = list(signature.parameters.values())
+        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        for n in self.static_argnums:
+            if -len(positional) <= n < len(positional):
+                found.add(positional[n].name)
+            elif many and n >= 0:
+                found.add(n)
+            else:
+                raise ValueError(f"static_argnums: there is no positional parameter {n}")
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            unknown = set(self.static_argnames) - {p.name for p in parameters}
+            if unknown:
+                raise ValueError(f"static_argnames: there is no parameter {', '.join(sorted(unknown))}")
+        return frozenset(found)
+
+    def without_first(self) -> _Options:
+        """For a bound method: its first parameter is gone."""
+        return _Options(
+            tuple(n - 1 if n > 0 else n for n in self.static_argnums if n != 0),
+            self.static_argnames,
+            tuple(n - 1 if n > 0 else n for n in self.donate if n != 0),
+        )
+
+
+def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
+    """The public `compile`, over a compiler of graphs.
+
+    `compile_graph(graph, donate=positions, label=name)` returns what runs it: called with a list of arrays,
+    one per input, it returns a list of arrays, one per output. `compile_graph.lower` returns the stages.
+    """
+
+    def compile(
+        function: Callable[..., Any] | None = None,
+        *,
+        static_argnums: int | Sequence[int] = (),
+        static_argnames: str | Iterable[str] = (),
+        donate_argnums: int | Sequence[int] = (),
+    ) -> Any:
+        """Compile a function of NumPy arrays; also a decorator, with and without parentheses.
+
+        It is captured when it is first called with arguments of some tree, dtypes and shapes, compiled,
+        and from then on run as native code. Python scalars are traced too; those whose value decides the
+        course of the function (`range(n)`, `if flag`) are compiled for each value.
+
+        static_argnums, static_argnames: parameters that are not traced but compiled for, by `==` and hash.
+        donate_argnums: arguments whose arrays the caller gives up: results may be stored in them.
+
+        Raises TypeError when `function` can't be called; when the compiled function is called: ArgumentError
+        for arguments that are no arrays, DTypeError, and TracingError for what can't be captured.
+        """
+        options = _Options(
+            _tuple(static_argnums),
+            (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames),
+            _tuple(donate_argnums),
+        )
+        if function is None:
+            return lambda f: compile(
+                f, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
+            )
+        if not callable(function):
+            raise TypeError(f"weft.compile takes a function, got {type(function).__name__}")
+        return CompiledFunction(function, compile_graph, options)
+
+    return compile
+
+
+def _tuple(numbers: int | Sequence[int]) -> tuple[int, ...]:
+    return (numbers,) if isinstance(numbers, int) else tuple(numbers)
+
+
+def _unhashable(static: Sequence[tuple[str, type, Any]]) -> str:
+    for name, kind, value in static:
+        try:
+            hash(value)
+        except TypeError:
+            advice = "Static arguments are compared by == and hash: pass a tuple, a string, a number."
+            return message(f"the static argument {name} is a {kind.__qualname__}, which has no hash", (), advice)
+    return message("an argument's structure has no hash")

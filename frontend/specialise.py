@@ -1,0 +1,229 @@
+"""One specialisation of a compiled function: its captured graph, and how arguments go in and results out.
+
+    leaves of the arguments --+
+    arrays closed over -------+--> executable --> results --> the tree that the function returned
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from weft.frontend import tree
+from weft.frontend.apply import apply, as_result
+from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
+from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
+from weft.frontend.errors import ArgumentError, message
+from weft.frontend.tracer import Tracer
+from weft.ir.graph import Graph, Value
+
+Leaves = list[Any]
+Runner = Callable[[Leaves], Any]
+
+# References to a leaf of the result that nobody else holds: the list of leaves, a loop variable, the argument.
+_UNSHARED = 3
+
+
+@dataclass
+class Capture:
+    """A captured call.
+
+    graph: its inputs are the leaves of the arguments, then `captured` arrays. places: for each leaf of the
+    result, where it comes from: ("argument", i), ("result", j, weak), ("copy", j, weak) or ("constant", obj).
+    guards: leaf position -> the Python scalar that the capture looked at. outer: whether it depends on a
+    capture around it, so that it can't be compiled on its own.
+    """
+
+    graph: Graph
+    captured: list[np.ndarray]
+    places: list[tuple[Any, ...]]
+    treedef: tree.TreeDef
+    guards: dict[int, bool | int | float]
+    sources: list[Source] = field(default_factory=list)
+
+    @property
+    def outer(self) -> bool:
+        return any(isinstance(s, Outer) for s in self.sources)
+
+    def run_here(self, leaves: Leaves) -> Any:
+        """Inline the graph in the capture that it depends on."""
+        arguments: list[Any] = []
+        for i, (value, source) in enumerate(zip(self.graph.inputs, self.sources, strict=True)):
+            if i < len(leaves):
+                arguments.append(np.asarray(leaves[i], dtype=value.type.np_dtype))
+            elif isinstance(source, Outer):
+                arguments.append(Tracer(source.trace, source.value, source.weak))
+            else:
+                assert isinstance(source, Known)
+                arguments.append(source.array)
+        return self.rebuild(leaves, apply(self.graph, arguments))
+
+    def rebuild(self, leaves: Leaves, results: Sequence[Any]) -> Any:
+        """The tree that the function returned, around this call's results."""
+        found = []
+        for kind, at, *weak in self.places:
+            if kind == "argument":
+                found.append(leaves[at])
+            elif kind == "constant":
+                found.append(at)
+            elif kind == "fresh":
+                found.append(at.copy())
+            else:
+                result = as_result(results[at], *weak)
+                found.append(result.copy() if kind == "copy" and isinstance(result, np.ndarray) else result)
+        return tree.unflatten(self.treedef, found)
+
+
+def capture(
+    function: Callable[..., Any], spec: tree.TreeDef, leaves: Leaves, paths: Sequence[str], name: str = ""
+) -> Capture:
+    """Trace `function` on abstract arguments. `spec` is the structure of `(args, kwargs)`."""
+    with Trace(name or name_of(function)) as trace:
+        tracers = [_input(trace, i, leaf, path) for i, (leaf, path) in enumerate(zip(leaves, paths, strict=True))]
+        args, kwargs = tree.unflatten(spec, tracers)
+        out = function(*args, **kwargs)
+        out_leaves, treedef = tree.flatten(out)
+        del out, args, kwargs
+        outputs, places = _places(trace, out_leaves, {id(t): i for i, t in enumerate(tracers)})
+        graph = trace.finish(outputs)
+    sources = [trace.sources[v] for v in graph.inputs]
+    extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
+    return Capture(graph, extra, places, treedef, dict(trace.guards), sources)
+
+
+def _input(trace: Trace, index: int, leaf: Any, path: str) -> Tracer:
+    type_ = input_type(leaf, path)
+    if type_ is None or isinstance(leaf, np.ma.MaskedArray | np.matrix):
+        raise ArgumentError(_unusable(leaf, path))
+    weak = weak_of(leaf)
+    if weak is int and not -(1 << 63) <= leaf < 1 << 63:
+        raise ArgumentError(message(f"argument {path} is {leaf}, which is no 64-bit integer"))
+    source = Guarded(index, leaf) if weak is not None else Abstract(path)
+    value = trace.input(type_, source, identifier(path))
+    return argument_tracer(trace, value, weak)
+
+
+def _unusable(leaf: Any, path: str) -> str:
+    kind = type(leaf).__qualname__
+    advice = "Arguments are arrays, numbers and trees of them (weft.tree).\n"
+    if isinstance(leaf, np.ndarray):
+        advice += "Pass np.asarray(x)."
+    elif hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__"):
+        advice += f"Pass np.asarray({path})."
+    else:
+        name = path.split("[")[0].split(".")[0]
+        advice += f"Name it in static_argnames=({name!r},), to recompile for each value of it;\n"
+        advice += "or register its class with weft.tree.register."
+    return message(f"argument {path} is a {kind}", (), advice)
+
+
+def _places(
+    trace: Trace, leaves: Leaves, arguments: dict[int, int]
+) -> tuple[list[Value], list[tuple[Any, ...]]]:
+    """The graph's outputs, and for each leaf of the function's result where it comes from."""
+    outputs: list[Value] = []
+    places: list[tuple[Any, ...]] = []
+    seen: dict[int, tuple[Any, ...]] = {}
+    for leaf in leaves:
+        if type(leaf) is not Tracer:
+            fresh = type(leaf) is np.ndarray and sys.getrefcount(leaf) <= _UNSHARED
+            places.append(("fresh" if fresh else "constant", leaf))
+            continue
+        if not leaf.trace.active:
+            raise_leak(leaf.value)
+        if id(leaf) in arguments and leaf.trace is trace:
+            places.append(("argument", arguments[id(leaf)]))
+            continue
+        place = seen.get(id(leaf))
+        if place is None:
+            value = leaf.value if leaf.trace is trace else trace.lift(leaf.trace, leaf.value, leaf.weak)
+            kind = "copy" if value in outputs else "result"
+            if kind == "result":
+                outputs.append(value)
+            place = seen[id(leaf)] = (kind, outputs.index(value), leaf.weak)
+        places.append(place)
+    return outputs, places
+
+
+def runner(captured: Capture, executable: Callable[[Leaves], Leaves], leaves: Leaves, donated: set[int]) -> Runner:
+    """What a call with arguments of these types runs: arrays in, the executable, results out."""
+    scalars = [
+        (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
+    ]
+    extra, count = captured.captured, len(leaves)
+    shared = _sharing(donated, count) if donated else None
+
+    def feed(given: Leaves) -> Leaves:
+        arrays = given + extra
+        for i, dtype in scalars:
+            arrays[i] = np.asarray(given[i], dtype=dtype)
+        if shared is not None:
+            shared(arrays)
+        return arrays
+
+    direct = not scalars and not extra and shared is None
+    plain = _plain(captured)
+    if captured.treedef == _LEAF and plain == [] and direct:
+        return lambda given: executable(given)[0]
+    if plain is not None:
+        unflatten, treedef = tree.unflatten, captured.treedef
+        if direct and not plain:
+            return lambda given: unflatten(treedef, executable(given))
+
+        def run(given: Leaves) -> Any:
+            results = executable(given if direct else feed(given))
+            for i in plain:
+                results[i] = results[i][()]
+            return unflatten(treedef, results)
+
+        return run
+    return lambda given: captured.rebuild(given, executable(given if direct else feed(given)))
+
+
+_LEAF = tree.structure(0)
+
+
+def _plain(captured: Capture) -> list[int] | None:
+    """Which results are 0-d, when the leaves of the function's result are just the graph's outputs in order."""
+    if captured.places != [("result", i, None) for i in range(len(captured.places))]:
+        return None
+    return [i for i, v in enumerate(captured.graph.outputs) if not v.type.dims]
+
+
+def _sharing(donated: set[int], count: int) -> Callable[[Leaves], None]:
+    """What copies a donated array that another argument shows too: its buffer is not ours alone."""
+
+    def settle(arrays: Leaves) -> None:
+        roots = [id(a if a.base is None else a.base) for a in arrays]
+        if len(set(roots)) == len(roots):
+            return
+        for i in donated:
+            if roots.count(roots[i]) > 1:
+                arrays[i] = arrays[i].copy()
+
+    return settle
+
+
+def signature_key(leaves: Leaves) -> list[Any]:
+    """What a specialisation depends on in each leaf: dtype and shape of arrays, the class of all else."""
+    key: list[Any] = []
+    for leaf in leaves:
+        if type(leaf) is np.ndarray:
+            key.append(leaf.dtype)
+            key.append(leaf.shape)
+        elif isinstance(leaf, np.ndarray):
+            key += (type(leaf), leaf.dtype, leaf.shape)
+        else:
+            key.append(type(leaf))
+    return key
+
+
+def guard_key(scalar: bool | int | float) -> Any:
+    """Equal for scalars that a capture can't tell apart: NaN equals itself, 0.0 is not -0.0."""
+    return scalar.hex() if isinstance(scalar, float) else scalar
+
+

@@ -1,0 +1,292 @@
+"""grad, value_and_grad, vjp and jvp: capture the function, transform its graph, put the result in place.
+
+    grad(f)(x):   f  --capture-->  graph  --reverse-->  graph with δx  --apply-->  arrays, or tracers
+
+Where an argument (or something that f closes over) is traced, the transformed graph is inlined there, so
+transforms nest in each other and in `compile` to any depth; else it is run once by the interpreter.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weft.frontend import tree
+from weft.frontend.apply import apply, arguments_of, as_result, split
+from weft.frontend.arguments import (
+    argument_tracer,
+    as_array,
+    identifier,
+    input_type,
+    leaf_paths,
+    name_of,
+    normal_argnums,
+    positional_names,
+    signature_of,
+    weak_of,
+)
+from weft.frontend.capture import Known, Outer, Trace
+from weft.frontend.errors import GradientError, came_from, message, type_text
+from weft.frontend.numpy_api import surface
+from weft.frontend.tracer import Tracer, as_tracer, cast, read
+from weft.ir.graph import Value
+from weft.ir.types import TensorType
+from weft.passes.dce import dce
+from weft.passes.differentiate import reverse
+from weft.passes.forward import forward
+
+__all__ = ["grad", "jvp", "surface", "value_and_grad", "vjp"]
+
+Argnums = int | Sequence[int]
+
+
+def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that returns the gradient of `function`, a float scalar, by its arguments `argnums`.
+
+    The gradient has the tree, shapes and dtypes of the argument (a tuple of those when `argnums` is a
+    sequence); of a Python float it is an np.float64. With `has_aux`, `function` returns `(scalar, aux)` and
+    the gradient function `(gradient, aux)`. Raises GradientError for a non-scalar or an integer.
+    """
+    both = value_and_grad(function, argnums, has_aux)
+
+    @functools.wraps(function, updated=())
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, found = both(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def value_and_grad(
+    function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """As `grad`, but the returned function gives `(value, gradient)`, or `((value, aux), gradient)`."""
+    _check_callable(function, "value_and_grad")
+
+    @functools.wraps(function, updated=())
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        chosen = normal_argnums(argnums, len(args), "argnums")
+        captured = _Capture(function, args, kwargs, chosen)
+        out = captured.result
+        loss, aux = _pair(out, "grad") if has_aux else (out, None)
+        loss_value = captured.scalar(loss)
+        leaves, treedef = tree.flatten(aux)
+        outputs, rebuild = captured.outputs(leaves)
+        graph = captured.trace.finish([loss_value, *outputs])
+        wrt = range(len(captured.leaves))
+        seed = np.ones((), dtype=loss_value.type.np_dtype)
+        arguments = [*arguments_of(captured.trace, graph), seed]
+        results = apply(dce(reverse(graph, wrt, [0])), arguments)
+        value = as_result(results[0], weak_of(loss) if type(loss) is Tracer else None)
+        rest = rebuild(results[1 : 1 + len(outputs)])
+        gradients = [as_result(g, fresh=True) for g in results[1 + len(outputs) :]]
+        found = captured.rebuild(gradients)
+        value = (value, tree.unflatten(treedef, rest)) if has_aux else value
+        return value, (found[0] if isinstance(argnums, int) else found)
+
+    return value_and_gradient
+
+
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """`(out, pullback)`, or `(out, pullback, aux)`: `pullback(cotangent)` is a tuple, a gradient per primal.
+
+    The cotangent has the tree and shapes of `out`; where `out` is no float it is not looked at. The forward
+    work is done once, however often `pullback` is called.
+    """
+    _check_callable(function, "vjp")
+    captured = _Capture(function, primals, {}, range(len(primals)))
+    out, aux = _pair(captured.result, "vjp") if has_aux else (captured.result, None)
+    leaves, treedef = tree.flatten(out)
+    values = [captured.value(leaf) for leaf in leaves]
+    weak = [weak_of(leaf) for leaf in leaves]
+    aux_leaves, aux_treedef = tree.flatten(aux)
+    aux_values, aux_rebuild = captured.outputs(aux_leaves)
+    graph = captured.trace.finish([*values, *aux_values])
+    seeds = [i for i, v in enumerate(values) if v.type.is_float]
+    types = [values[i].type for i in seeds]
+    shown = len(graph.outputs)
+    both = dce(reverse(graph, range(len(captured.leaves)), seeds))
+    first, second = split(both, len(graph.inputs), shown)
+    results = apply(first, arguments_of(captured.trace, graph))
+    residuals = results[shown:]
+
+    def pullback(cotangent: Any) -> Any:
+        """Gradients by the primals, from a cotangent of the output."""
+        given_leaves, given_treedef = tree.flatten(cotangent)
+        if given_treedef != treedef:
+            raise GradientError(
+                message(f"the cotangent has the structure {given_treedef}, the output has {treedef}")
+            )
+        found = [_like(given_leaves[i], t, "cotangent") for i, t in zip(seeds, types, strict=True)]
+        pulled = apply(second, [*residuals, *found])
+        return captured.rebuild([as_result(g, fresh=True) for g in pulled])
+
+    ready = [as_result(r, w) for r, w in zip(results, weak, strict=False)]
+    shown_out = tree.unflatten(treedef, ready)
+    if not has_aux:
+        return shown_out, pullback
+    rest = aux_rebuild(results[len(values) : shown])
+    return shown_out, pullback, tree.unflatten(aux_treedef, rest)
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """`(out, tangent)`: the function's value and its derivative in the direction of `tangents`.
+
+    `tangents` has the tree and shapes of `primals` (both are sequences of arguments); the tangent that is
+    returned has the tree of `out`, with zeros for outputs that are no floats.
+    """
+    _check_callable(function, "jvp")
+    for given, what in ((primals, "primals"), (tangents, "tangents")):
+        if not isinstance(given, list | tuple):
+            kind = type(given).__name__
+            raise GradientError(message(f"jvp takes {what} as a tuple of arguments, got a {kind}"))
+    captured = _Capture(function, tuple(primals), {}, range(len(primals)))
+    directions, structure = tree.flatten(tuple(tangents))
+    wanted = tree.structure(tuple(primals))
+    if structure != wanted:
+        raise GradientError(message(f"tangents have the structure {structure}, primals have {wanted}"))
+    rows = zip(directions, captured.inputs, captured.paths, strict=True)
+    moved = [_like(d, v.type, f"tangent of {path}") for d, v, path in rows]
+    leaves, treedef = tree.flatten(captured.result)
+    values = [captured.value(leaf) for leaf in leaves]
+    graph = captured.trace.finish(values)
+    arguments = arguments_of(captured.trace, graph)
+    results = apply(dce(forward(graph, range(len(captured.leaves)))), [*arguments, *moved])
+    floats = iter(results[len(values) :])
+    out, tangent = [], []
+    for value, result, leaf in zip(values, results, leaves, strict=False):
+        out.append(as_result(result, weak_of(leaf)))
+        zero = np.zeros(value.type.dims, value.type.np_dtype)
+        tangent.append(as_result(next(floats) if value.type.is_float else zero, fresh=True))
+    return tree.unflatten(treedef, out), tree.unflatten(treedef, tangent)
+
+
+class _Capture:
+    """A call of `function` with the leaves of its arguments `argnums` traced, and all else as it is."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        argnums: Sequence[int],
+    ) -> None:
+        self.trace = Trace(name_of(function))
+        self.leaves: list[Any] = []
+        self.paths: list[str] = []
+        self.inputs: list[Value] = []
+        self.tracers: list[Tracer] = []
+        names = positional_names(signature_of(function), len(args))
+        self.treedef = tree.structure(tuple(args[n] for n in argnums))
+        given = list(args)
+        try:
+            for n in argnums:
+                leaves, treedef = tree.flatten(args[n])
+                paths = leaf_paths(names[n], args[n])
+                traced = [self._input(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
+                given[n] = tree.unflatten(treedef, traced)
+            self.result = function(*given, **kwargs)
+        except BaseException:
+            self.trace.active = False
+            raise
+
+    def _input(self, leaf: Any, path: str) -> Tracer:
+        type_ = _float_type(leaf, path)
+        weak = weak_of(leaf)
+        source: Any
+        if type(leaf) is Tracer:
+            source = Outer(leaf.trace, leaf.value, leaf.weak)
+        else:
+            source = Known(as_array(leaf, type_))
+        value = self.trace.input(type_, source, identifier(path))
+        tracer = argument_tracer(self.trace, value, weak)
+        self.leaves.append(leaf)
+        self.paths.append(path)
+        self.inputs.append(value)
+        self.tracers.append(tracer)
+        return tracer
+
+    def rebuild(self, leaves: Sequence[Any]) -> Any:
+        """Something per traced leaf, as a tuple of trees, one per argument."""
+        return tree.unflatten(self.treedef, leaves)
+
+    def value(self, leaf: Any) -> Value:
+        """A leaf of the result as a value of the capture, a constant if need be."""
+        like = self.tracers[0] if self.tracers else Tracer(self.trace, self.trace.constant(0, "f64"))
+        tracer = as_tracer(leaf, like)
+        return read(self.trace, tracer)
+
+    def outputs(self, leaves: Sequence[Any]) -> tuple[list[Value], Callable[[Sequence[Any]], list[Any]]]:
+        """The values of the leaves that are traced, and what puts their results among the others."""
+        places = [i for i, leaf in enumerate(leaves) if type(leaf) is Tracer and leaf.trace is self.trace]
+        values = [leaves[i].value for i in places]
+
+        def rebuild(results: Sequence[Any]) -> list[Any]:
+            found = list(leaves)
+            for i, result in zip(places, results, strict=True):
+                found[i] = as_result(result, leaves[i].weak)
+            return found
+
+        return values, rebuild
+
+    def scalar(self, loss: Any) -> Value:
+        """The value to differentiate. Raises GradientError unless it is a float scalar."""
+        advice = "Reduce it to a number, np.sum(...) or np.mean(...), or use weft.vjp for more outputs."
+        if type(loss) is not Tracer and not isinstance(loss, float | np.ndarray | np.generic):
+            kind = type(loss).__name__
+            raise GradientError(message(f"grad needs a function that returns one float, not a {kind}", (), advice))
+        value = self.value(loss)
+        if value.type.dims:
+            raise GradientError(message("grad needs a function that returns a scalar", [value], advice))
+        if not value.type.is_float:
+            raise GradientError(
+                message("grad needs a function that returns a float", [value],
+                        "Comparisons, integers and argmax have no gradient.")
+            )  # fmt: skip
+        return value
+
+
+def _float_type(leaf: Any, path: str) -> TensorType:
+    """The type of a leaf to differentiate by. Raises GradientError unless it is a float."""
+    type_ = input_type(leaf, path)
+    if type_ is None:
+        kind = type(leaf).__qualname__
+        advice = "Leave that argument out of argnums, or keep what is no array out of its tree."
+        raise GradientError(message(f"can't differentiate by {path}: a {kind} is no array", (), advice))
+    if not type_.is_float:
+        origin = came_from(leaf.value.location) if type(leaf) is Tracer else ""
+        if weak_of(leaf) is not None:
+            what = f"a Python {type(leaf).__name__}" if type(leaf) is not Tracer else type_text(type_)
+            advice = f"Pass a float, {float(leaf)}." if isinstance(leaf, int) else "Pass a float."
+        else:
+            what, advice = type_text(type_), f"Convert it: {path}.astype(np.float64)."
+        text = f"can't differentiate by {path}, which is {what}{origin}: derivatives are by floats"
+        raise GradientError(message(text, (), advice))
+    return type_
+
+
+def _like(given: Any, type_: TensorType, what: str) -> Any:
+    """A tangent or cotangent as an array or tracer of the given type. Raises GradientError."""
+    have = input_type(given, what)
+    if have is None or have.dims != type_.dims:
+        shown = type_text(have) if have is not None else f"a {type(given).__qualname__}"
+        raise GradientError(message(f"the {what} is {shown}, it has to be {type_text(type_)}"))
+    if type(given) is Tracer:
+        return cast(given, type_.dtype)
+    return as_array(given, type_)
+
+
+def _pair(out: Any, what: str) -> tuple[Any, Any]:
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise GradientError(message(f"{what} with has_aux needs a function that returns (output, aux)"))
+    return out
+
+
+def _check_callable(function: Any, what: str) -> None:
+    if not callable(function):
+        raise TypeError(f"weft.{what} takes a function, got {type(function).__name__}")
+
+
