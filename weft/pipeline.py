@@ -9,13 +9,13 @@ in tests) verifies them.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
 from weft.codegen.step import Step, write_step
+from weft.debug import debug_level, set_up
 from weft.ir.graph import Graph
 from weft.passes.cse import cse
 from weft.passes.dce import dce
@@ -36,6 +36,8 @@ PASSES = [
 ]
 BY_NAME = {p.name: p for p in PASSES}
 log = logging.getLogger("weft.pipeline")
+KERNELS, LLVM = logging.getLogger("weft.kernels"), logging.getLogger("weft.llvm")
+set_up()
 
 
 class Stages:
@@ -119,11 +121,10 @@ class Stages:
         from weft.runtime.executable import Executable
 
         step = self.step
-        level = debug_level()
-        if level >= 3:
-            log.debug("%s: kernels\n%s", self.label, self.kernels)
-        if level >= 5:
-            log.debug("%s: LLVM\n%s\n%s", self.label, step.text, self.asm)
+        if KERNELS.isEnabledFor(logging.DEBUG):
+            KERNELS.debug("%s: kernels\n%s", self.label, self.kernels)
+        if LLVM.isEnabledFor(logging.DEBUG):
+            LLVM.debug("%s: LLVM IR\n%s\nassembly\n%s", self.label, step.text, self.asm)
         library = self._timed("object code", lambda: native.build(step.text, kind="step", label=self.label))
         return Executable(self.fused, step, self.memory.taken, library, self)
 
@@ -143,10 +144,3 @@ class Pipeline:
 
 compile_graph = Pipeline()
 
-
-def debug_level() -> int:
-    """WEFT_DEBUG as a number, 0 when unset or not a number."""
-    try:
-        return int(os.environ.get("WEFT_DEBUG", "0") or 0)
-    except ValueError:
-        return 0
