@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from weft.codegen.scalar import Scalar
 from weft.ir.graph import Location
@@ -191,9 +191,9 @@ class Accumulate:
     value: str
 
 
-Statement = Union[
-    For, Index, ToIndex, FromIndex, InRange, Constant, Load, Store, Compute, Variable, Read, Assign, Accumulate
-]
+Statement = (
+    For | Index | ToIndex | FromIndex | InRange | Constant | Load | Store | Compute | Variable | Read | Assign | Accumulate
+)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ SSA (phi), accumulators are stack slots that LLVM promotes. Sums carry `reassoc`
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from weft.codegen import scalar_llvm
 from weft.codegen.kernel import (
@@ -211,7 +212,7 @@ def _accumulate(f: _Function, s: Accumulate) -> None:
     f.put(f"store {kind} {new}, ptr {slot}")
 
 
-_STATEMENTS = {
+_STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
     For: _for, Index: _index, ToIndex: _to_index, FromIndex: _from_index, InRange: _in_range,
     Constant: _constant, Load: _load, Store: _store, Compute: _compute, Variable: _variable, Read: _read,
     Assign: _assign, Accumulate: _accumulate,

@@ -263,9 +263,9 @@ class Lowering:
             if at == -1:
                 self.accumulators.row_value(op, self.operand(op, 0, scope), scope)
         for v in self.graph.outputs:
-            op = self.producer.get(v)
-            if op is not None and op not in self.space.final and not self.in_columns(v):
-                if self.space.reductions.get(op) in ("column", "full"):
+            made = self.producer.get(v)
+            if made is not None and made not in self.space.final and not self.in_columns(v):
+                if self.space.reductions.get(made) in ("column", "full"):
                     continue
                 scope.statements.append(Store(self.out_of[v], v.dtype, self.place(v), self.value(v, scope)))
 

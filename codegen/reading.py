@@ -11,9 +11,9 @@ by a select, so that the loop stays straight-line code.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from weft.codegen.kernel import Affine, Compute, Constant, FromIndex, Index, InRange, Load, ToIndex, var
 from weft.codegen.scalar import expression
@@ -104,9 +104,9 @@ def _dense(mask: set[int], space: Space) -> dict[int, int]:
     return out
 
 
-def affine_step(name: str, attrs: object, dims: Sequence[int], index: Sequence[Affine]) -> list[Affine] | None:
+def affine_step(name: str, attrs: Mapping[str, Any], dims: Sequence[int], index: Sequence[Affine]) -> list[Affine] | None:
     """The operand's index for a result's index, for movement that is affine; else None."""
-    get = attrs.__getitem__  # type: ignore[attr-defined]
+    get = attrs.__getitem__
     if name == "slice":
         return [at * st + lo for at, lo, st in zip(index, get("start"), get("step"), strict=True)]
     if name == "reverse":

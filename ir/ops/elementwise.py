@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.ir.opdef import OpDef
 from weft.ir.ops.families import elementwise
 from weft.ir.ops.logic import equal, where
 from weft.ir.ops.transcendental import log
@@ -48,8 +49,9 @@ mod = elementwise("mod", np.remainder, "mod(a, b)", arity=2, dtypes="iuf", numpy
                   pull=lambda g, y, a, b: (g, -(g * floordiv(a, b))), domain=((0.1, 0.9), (1.1, 2)))  # fmt: skip
 fmod = elementwise("fmod", np.fmod, "fmod(a, b)", arity=2, dtypes="iuf",
                    pull=lambda g, y, a, b: (g, -(g * trunc(a / b))), domain=((2.3, 2.9), (1.1, 1.4)))  # fmt: skip
-power = elementwise(
-    "power", np.power, "power(a, b)", arity=2, dtypes="iuf", numpy=(np.power, np.float_power), domain=((0.5, 2), (-2, 2)),
+power: OpDef = elementwise(
+    "power", np.power, "power(a, b)", arity=2, dtypes="iuf", numpy=(np.power, np.float_power),
+    domain=((0.5, 2), (-2, 2)),
     pull=lambda g, y, a, b: (
         g * where(equal(b, b.const(0)), a.const(0), b * power(a, b - 1)),
         g * where(a > 0, y * log(where(a > 0, a, a.const(1))), a.const(0)),
@@ -60,7 +62,7 @@ reciprocal = elementwise("reciprocal", np.reciprocal, "1 / a", pull=lambda g, y,
                          dtypes="f", domain=(0.5, 2))  # fmt: skip
 absolute = elementwise("abs", np.absolute, _signless("abs"), numpy=(np.absolute, np.fabs),
                        pull=lambda g, y, a: (g * sign(a),), domain=(0.3, 2))  # fmt: skip
-sign = elementwise("sign", np.sign, "sign(a)", pull=lambda g, y, a: (None,), dtypes="iuf", domain=(0.3, 2))
+sign: OpDef = elementwise("sign", np.sign, "sign(a)", pull=lambda g, y, a: (None,), dtypes="iuf", domain=(0.3, 2))
 maximum = elementwise("maximum", np.maximum, lambda d: "a | b" if d == "bool" else "maximum(a, b)", arity=2,
                       pull=lambda g, y, a, b: (g * _tie(a, y, b), g * _tie(b, y, a)))  # fmt: skip
 minimum = elementwise("minimum", np.minimum, lambda d: "a & b" if d == "bool" else "minimum(a, b)", arity=2,
@@ -71,10 +73,11 @@ fmin = elementwise("fmin", np.fmin, lambda d: "a & b" if d == "bool" else "fmin(
                    pull=lambda g, y, a, b: (g * _tie(a, y, b), g * _tie(b, y, a)))  # fmt: skip
 floor = elementwise("floor", np.floor, _int_is("floor(a)"), pull=lambda g, y, a: (None,), domain=(0.1, 0.9))
 ceil = elementwise("ceil", np.ceil, _int_is("ceil(a)"), pull=lambda g, y, a: (None,), domain=(0.1, 0.9))
-trunc = elementwise("trunc", np.trunc, _int_is("trunc(a)"), pull=lambda g, y, a: (None,), domain=(0.1, 0.9),
+trunc: OpDef = elementwise("trunc", np.trunc, _int_is("trunc(a)"), pull=lambda g, y, a: (None,), domain=(0.1, 0.9),
                     numpy=(np.trunc,))  # fmt: skip
 rint = elementwise("rint", np.rint, "rint(a)", pull=lambda g, y, a: (None,), domain=(0.1, 0.4), dtypes="f")
 copysign = elementwise("copysign", np.copysign, "copysign(a, b)", arity=2, dtypes="f", domain=(0.3, 2),
                        pull=lambda g, y, a, b: (g * sign(a) * sign(y), None))  # fmt: skip
 heaviside = elementwise("heaviside", np.heaviside, "heaviside(a, b)", arity=2, dtypes="f", domain=(0.3, 2),
-                        pull=lambda g, y, a, b: (None, g * where(equal(a, a.const(0)), a.const(1), a.const(0))))  # fmt: skip
+                        pull=lambda g, y, a, b: (
+                            None, g * where(equal(a, a.const(0)), a.const(1), a.const(0))))  # fmt: skip

@@ -54,7 +54,7 @@ def _infer_where(types: Types, attrs: Any) -> Types:
         raise IRTypeError(f"where: {err}") from None
 
 
-where = register(
+where: OpDef = register(
     OpDef(
         "where",
         "elementwise",

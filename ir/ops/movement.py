@@ -68,7 +68,7 @@ def _infer_reshape(types: Types, attrs: Any) -> Types:
     return (out,)
 
 
-reshape = _movement(
+reshape: OpDef = _movement(
     "reshape",
     _infer_reshape,
     lambda a, shape: np.reshape(a, shape),
@@ -97,7 +97,7 @@ def inverse_permutation(perm: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(perm.index(i) for i in range(len(perm)))
 
 
-transpose = _movement(
+transpose: OpDef = _movement(
     "transpose",
     _infer_transpose,
     lambda a, perm: np.transpose(a, perm),
@@ -156,7 +156,7 @@ def _infer_reverse(types: Types, attrs: Any) -> Types:
     return (t,)
 
 
-reverse = _movement(
+reverse: OpDef = _movement(
     "reverse",
     _infer_reverse,
     lambda a, axes: np.flip(a, axes),

@@ -47,7 +47,7 @@ def _cast(a: np.ndarray, dtype: str) -> np.ndarray:
         return a.astype(NAMES[dtype])
 
 
-cast = register(
+cast: OpDef = register(
     OpDef(
         "cast",
         "elementwise",

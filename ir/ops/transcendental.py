@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from weft.ir.opdef import OpDef
 from weft.ir.ops.families import elementwise
 from weft.ir.ops.logic import equal, where
 
@@ -36,7 +37,7 @@ log1p = elementwise(
 )
 
 sin = elementwise("sin", np.sin, "sin(a)", pull=lambda g, y, x: (g * cos(x),), dtypes="f")
-cos = elementwise("cos", np.cos, "cos(a)", pull=lambda g, y, x: (-(g * sin(x)),), dtypes="f")
+cos: OpDef = elementwise("cos", np.cos, "cos(a)", pull=lambda g, y, x: (-(g * sin(x)),), dtypes="f")
 tan = elementwise(
     "tan", np.tan, "tan(a)", pull=lambda g, y, x: (g * (y * y + 1),), domain=(-1.2, 1.2), dtypes="f"
 )
@@ -49,7 +50,7 @@ arctan2 = elementwise("arctan2", np.arctan2, "arctan2(a, b)", arity=2, domain=(0
                       pull=lambda g, y, a, b: (g * b / (a * a + b * b), -(g * a) / (a * a + b * b)))  # fmt: skip
 
 sinh = elementwise("sinh", np.sinh, "sinh(a)", pull=lambda g, y, x: (g * cosh(x),), dtypes="f")
-cosh = elementwise("cosh", np.cosh, "cosh(a)", pull=lambda g, y, x: (g * sinh(x),), dtypes="f")
+cosh: OpDef = elementwise("cosh", np.cosh, "cosh(a)", pull=lambda g, y, x: (g * sinh(x),), dtypes="f")
 tanh = elementwise("tanh", np.tanh, "tanh(a)", pull=lambda g, y, x: (g * (1 - y * y),), dtypes="f")
 arcsinh = elementwise(
     "arcsinh", np.arcsinh, "arcsinh(a)", pull=lambda g, y, x: (g / sqrt(x * x + 1),), dtypes="f"
