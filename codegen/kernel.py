@@ -192,7 +192,8 @@ class Accumulate:
 
 
 Statement = (
-    For | Index | ToIndex | FromIndex | InRange | Constant | Load | Store | Compute | Variable | Read | Assign | Accumulate
+    For | Index | ToIndex | FromIndex | InRange | Constant | Load | Store | Compute
+    | Variable | Read | Assign | Accumulate
 )
 
 

@@ -104,7 +104,9 @@ def _dense(mask: set[int], space: Space) -> dict[int, int]:
     return out
 
 
-def affine_step(name: str, attrs: Mapping[str, Any], dims: Sequence[int], index: Sequence[Affine]) -> list[Affine] | None:
+def affine_step(
+    name: str, attrs: Mapping[str, Any], dims: Sequence[int], index: Sequence[Affine]
+) -> list[Affine] | None:
     """The operand's index for a result's index, for movement that is affine; else None."""
     get = attrs.__getitem__
     if name == "slice":
