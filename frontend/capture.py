@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from weft.frontend.errors import ConcretizationError, DTypeError, LeakError, came_from, describe, message
-from weft.frontend.location import here, site_of, user_frame
+from weft.frontend.location import here, site_of, user_frame, variable_of
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import OpDef
@@ -92,7 +92,8 @@ class Trace:
         known = self.captured.get(id(array))
         if known is not None:
             return known[1]
-        value = self.input(TensorType(supported_dtype(array.dtype), array.shape), Known(array), name)
+        type_ = TensorType(supported_dtype(array.dtype), array.shape)
+        value = self.input(type_, Known(array), name or variable_of(array))
         self.captured[id(array)] = array, value
         return value
 

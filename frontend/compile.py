@@ -12,20 +12,24 @@ specialisation is compiled by one of them while the others wait.
 from __future__ import annotations
 
 import functools
-import inspect
+import logging
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
-from weft.frontend.errors import ArgumentError, message
+from weft.frontend.errors import ArgumentError
 from weft.frontend.numpy_api import surface
+from weft.frontend.options import Options, as_tuple, unhashable
+from weft.frontend.origins import Stale
+from weft.frontend.origins import find as find_origins
 from weft.frontend.specialise import Capture, Leaves, Runner, capture, guard_key, runner, signature_key
 from weft.frontend.tracer import Tracer
 
@@ -33,6 +37,8 @@ __all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
 
 CompileGraph = Callable[..., Any]
 _flatten = tree.flatten
+_LEAF = tree.structure(0)
+log = logging.getLogger("weft")
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,12 @@ class _Specialised:
         group = {**self.groups.get(positions, {}), values: run}
         self.groups = {**self.groups, positions: group}  # another, as other threads may be reading
 
+    def remove(self, run: Runner) -> None:
+        self.groups = {
+            positions: {values: r for values, r in group.items() if r is not run}
+            for positions, group in self.groups.items()
+        }
+
     @property
     def guarded(self) -> bool:
         return any(positions for positions in self.groups)
@@ -97,7 +109,7 @@ class CompiledFunction:
 
     __wrapped__: Callable[..., Any]
 
-    def __init__(self, function: Callable[..., Any], compile_graph: CompileGraph, options: _Options) -> None:
+    def __init__(self, function: Callable[..., Any], compile_graph: CompileGraph, options: Options) -> None:
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._compile_graph = compile_graph
@@ -109,6 +121,7 @@ class CompiledFunction:
         self._pending: dict[tuple[Any, ...], tuple[int, threading.Event]] = {}
         self._lock = threading.Lock()
         self._made: list[Specialisation] = []
+        self._dropped = 0
         self._bound: dict[int, tuple[Any, CompiledFunction]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -155,7 +168,7 @@ class CompiledFunction:
         try:
             hash(key)
         except TypeError:
-            raise ArgumentError(_unhashable(static)) from None
+            raise ArgumentError(unhashable(static)) from None
         return _Call(key, spec, leaves, tuple(static))
 
     def _names(self, count: int) -> list[str]:
@@ -231,7 +244,9 @@ class CompiledFunction:
         donated = self._donated(call, made)
         executable = self._compile_graph(made.graph, donate=frozenset(donated), label=made.graph.name)
         seconds = time.perf_counter() - start
-        run = runner(made, executable, call.leaves, donated)
+        origins = find_origins(self._function, made.captured)
+        plain = runner(made, executable, call.leaves, donated, origins)
+        run = self._checked(plain, known, call) if origins else plain
         paths = self._paths(call)
         shown = Specialisation(
             arguments=tuple(f"{p}: {v.type}" for p, v in zip(paths, made.graph.inputs, strict=False)),
@@ -246,6 +261,28 @@ class CompiledFunction:
             self._made.append(shown)
             self._runners[call.key] = self._guarded(known, call) if known.guarded else run
         return run
+
+    def _checked(self, plain: Runner, known: _Specialised, call: _Call) -> Runner:
+        """A runner that captures anew when what the function closes over has changed."""
+
+        def run(leaves: Leaves) -> Any:
+            try:
+                return plain(leaves)
+            except Stale:
+                self._drop(run, known)
+                return self._first_call(replace(call, leaves=leaves))
+
+        return run
+
+    def _drop(self, run: Runner, known: _Specialised) -> None:
+        with self._lock:
+            known.remove(run)
+            self._runners = {k: r for k, r in self._runners.items() if r is not run}
+            self._dropped += 1
+            dropped = self._dropped
+        if dropped in (8, 64, 512):
+            log.warning("%s was captured anew %d times, as what it closes over changes: make it an argument",
+                        self, dropped)  # fmt: skip
 
     def _guarded(self, known: _Specialised, call: _Call) -> Runner:
         """The runner of a key whose captures looked at Python values."""
@@ -269,10 +306,13 @@ class CompiledFunction:
         with self._lock:
             return list(self._made)
 
-    def __get__(self, instance: Any, owner: type | None = None) -> CompiledFunction:
-        """As a method: one compiled function per instance, which is not an argument of it."""
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: of a tree the first argument; else one compiled function per instance, which is no
+        argument of it."""
         if instance is None:
             return self
+        if tree.structure(instance) != _LEAF:  # a dataclass, say: its fields are traced
+            return _Bound(self, instance)
         known = self._bound.get(id(instance))
         if known is not None and known[0]() is instance:
             return known[1]
@@ -296,47 +336,34 @@ class CompiledFunction:
         bound = CompiledFunction(method, self._compile_graph, self._options.without_first())
         return self._bound.setdefault(key, (reference, bound))[1]
 
+    @property
+    def __weft_function__(self) -> Callable[..., Any]:
+        """What `origins` searches in place of this object."""
+        return self._function
+
     def __repr__(self) -> str:
         return f"<weft.compile of {getattr(self._function, '__qualname__', self._function)!s}>"
 
 
-@dataclass(frozen=True)
-class _Options:
-    static_argnums: tuple[int, ...] = ()
-    static_argnames: tuple[str, ...] = ()
-    donate: tuple[int, ...] = ()
+class _Bound:
+    """A compiled function and the first of its arguments."""
 
-    def resolve(self, signature: inspect.Signature | None) -> frozenset[Any]:
-        """The static parameters, by name where they have one, and by position.
+    def __init__(self, function: CompiledFunction, instance: Any) -> None:
+        self.__func__ = function
+        self.__self__ = instance
+        self.__wrapped__ = MethodType(function.__wrapped__, instance)
+        self.__doc__ = function.__doc__
 
-        Raises ValueError for a position or name that the function does not have.
-        """
-        found: set[Any] = set(self.static_argnames)
-        if signature is None:
-            return frozenset(found | set(self.static_argnums))
-        parameters = list(signature.parameters.values())
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        for n in self.static_argnums:
-            if -len(positional) <= n < len(positional):
-                found.add(positional[n].name)
-            elif many and n >= 0:
-                found.add(n)
-            else:
-                raise ValueError(f"static_argnums: there is no positional parameter {n}")
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            unknown = set(self.static_argnames) - {p.name for p in parameters}
-            if unknown:
-                raise ValueError(f"static_argnames: there is no parameter {', '.join(sorted(unknown))}")
-        return frozenset(found)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__(self.__self__, *args, **kwargs)
 
-    def without_first(self) -> _Options:
-        """For a bound method: its first parameter is gone."""
-        return _Options(
-            tuple(n - 1 if n > 0 else n for n in self.static_argnums if n != 0),
-            self.static_argnames,
-            tuple(n - 1 if n > 0 else n for n in self.donate if n != 0),
-        )
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """As `CompiledFunction.lower`."""
+        return self.__func__.lower(self.__self__, *args, **kwargs)
+
+    def cache_info(self) -> list[Specialisation]:
+        """As `CompiledFunction.cache_info`, for all instances."""
+        return self.__func__.cache_info()
 
 
 def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
@@ -365,10 +392,10 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
         Raises TypeError when `function` can't be called; when the compiled function is called: ArgumentError
         for arguments that are no arrays, DTypeError, and TracingError for what can't be captured.
         """
-        options = _Options(
-            _tuple(static_argnums),
+        options = Options(
+            as_tuple(static_argnums),
             (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames),
-            _tuple(donate_argnums),
+            as_tuple(donate_argnums),
         )
         if function is None:
             return lambda f: compile(
@@ -379,17 +406,3 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
         return CompiledFunction(function, compile_graph, options)
 
     return compile
-
-
-def _tuple(numbers: int | Sequence[int]) -> tuple[int, ...]:
-    return (numbers,) if isinstance(numbers, int) else tuple(numbers)
-
-
-def _unhashable(static: Sequence[tuple[str, type, Any]]) -> str:
-    for name, kind, value in static:
-        try:
-            hash(value)
-        except TypeError:
-            advice = "Static arguments are compared by == and hash: pass a tuple, a string, a number."
-            return message(f"the static argument {name} is a {kind.__qualname__}, which has no hash", (), advice)
-    return message("an argument's structure has no hash")

@@ -103,6 +103,17 @@ def here(depth: int = 2) -> SourceLocation | None:
     return site.location if site is not None else None
 
 
+def variable_of(obj: object) -> str:
+    """The variable by which the user's current function knows an object, or ""."""
+    frame = user_frame(2)
+    if frame is None:
+        return ""
+    for name, held in frame.f_locals.items():
+        if held is obj and name.isidentifier():
+            return name
+    return next((name for name in frame.f_code.co_names if frame.f_globals.get(name) is obj), "")
+
+
 def shown_path(file: str) -> str:
     """`file` relative to the working directory when it is below it."""
     if file.startswith("<"):

@@ -18,6 +18,7 @@ from weft.frontend.apply import apply, as_result
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
 from weft.frontend.errors import ArgumentError, message
+from weft.frontend.origins import Origins
 from weft.frontend.tracer import Tracer
 from weft.ir.graph import Graph, Value
 
@@ -149,8 +150,17 @@ def _places(
     return outputs, places
 
 
-def runner(captured: Capture, executable: Callable[[Leaves], Leaves], leaves: Leaves, donated: set[int]) -> Runner:
-    """What a call with arguments of these types runs: arrays in, the executable, results out."""
+def runner(
+    captured: Capture,
+    executable: Callable[[Leaves], Leaves],
+    leaves: Leaves,
+    donated: set[int],
+    origins: Origins,
+) -> Runner:
+    """What a call with arguments of these types runs: arrays in, the executable, results out.
+
+    The runner raises Stale when something that the capture relied on has changed.
+    """
     scalars = [
         (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
     ]
@@ -159,13 +169,16 @@ def runner(captured: Capture, executable: Callable[[Leaves], Leaves], leaves: Le
 
     def feed(given: Leaves) -> Leaves:
         arrays = given + extra
+        if moving:
+            origins.fetch(arrays, count)
         for i, dtype in scalars:
             arrays[i] = np.asarray(given[i], dtype=dtype)
         if shared is not None:
             shared(arrays)
         return arrays
 
-    direct = not scalars and not extra and shared is None
+    moving = bool(origins)
+    direct = not scalars and not extra and not moving and shared is None
     plain = _plain(captured)
     if captured.treedef == _LEAF and plain == [] and direct:
         return lambda given: executable(given)[0]
