@@ -181,11 +181,12 @@ class Rows:
                 top.statements.append(Read(got, dtype, total[0]))
                 top.known[op.result] = self.cast(got, dtype, op.result.dtype, top)
         self._column_epilogue(top)
+        stores: list[Statement] = []  # after every load: an output may share an input's buffer
         for v in low.graph.outputs:
             late = low.producer.get(v)
             if late is not None and self._late(late) and not low.in_columns(v):
-                top.statements.append(Store(low.out_of[v], v.dtype, low.place(v), low.value(v, top)))
-        return top.statements
+                stores.append(Store(low.out_of[v], v.dtype, low.place(v), low.value(v, top)))
+        return top.statements + stores
 
     def _late(self, op: Op) -> bool:
         return op in self.low.space.final or self.reductions.get(op) in ("full", "column")
@@ -213,8 +214,8 @@ class Rows:
                     total = new
             assert total is not None
             body.known[op.result] = self.cast(total, dtype, op.result.dtype, body)
-        for v in outs:
-            body.statements.append(Store(low.out_of[v], v.dtype, low.place(v), low.value(v, body)))
+        stores = [Store(low.out_of[v], v.dtype, low.place(v), low.value(v, body)) for v in outs]
+        body.statements += stores
         nest = body.statements
         for name, count, _ in reversed(low.cols):
             nest = [For(name, Affine(), Affine(count), nest, vector=name == low.cols[-1][0])]

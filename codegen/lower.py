@@ -262,12 +262,14 @@ class Lowering:
         for at, op in self.roots:
             if at == -1:
                 self.accumulators.row_value(op, self.operand(op, 0, scope), scope)
+        stores: list[Statement] = []
         for v in self.graph.outputs:
             made = self.producer.get(v)
             if made is not None and made not in self.space.final and not self.in_columns(v):
                 if self.space.reductions.get(made) in ("column", "full"):
                     continue
-                scope.statements.append(Store(self.out_of[v], v.dtype, self.place(v), self.value(v, scope)))
+                stores.append(Store(self.out_of[v], v.dtype, self.place(v), self.value(v, scope)))
+        scope.statements += stores
 
     def _loop(self, scope: Scope, loop: int, roots: Sequence[Op], lo: Affine | None, hi: Affine | None) -> None:
         """One pass over a row's columns."""
@@ -279,12 +281,14 @@ class Lowering:
         body = Scope([], {}, run, loop)
         if blocked:
             partial.begin_block(run)
+        stores: list[Statement] = []  # after every load: an output may share an input's buffer
         for op in roots:
             if op.kind.family == "reduce":
                 partial.add(op, self.operand(op, 0, body), body)
             else:
                 text = self.value(op.result, body)
-                body.statements.append(Store(self.out_of[op.result], op.result.dtype, self.place(op.result), text))
+                stores.append(Store(self.out_of[op.result], op.result.dtype, self.place(op.result), text))
+        body.statements += stores
         if blocked and count > BLOCK:
             block, end = self.names.fresh("b"), self.names.fresh("e")
             run.statements.append(Index(end, "min", var(block) + BLOCK, stop))

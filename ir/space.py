@@ -219,11 +219,12 @@ def _moved(op: Op) -> tuple[Value, ...]:
 
 
 def _leaves(ops: Sequence[Op]) -> set[Value]:
-    """Results made by sources and movement only, down to the group's inputs."""
+    """Results that can be read at any index: made by sources and movement only, or 0-d."""
     inside = {r for op in ops for r in op.results}
     leaves: set[Value] = set()
     for op in ops:
-        if is_free(op) and all(v not in inside or v in leaves for v in op.operands):
+        whole = op.kind.family == "elementwise" and not op.result.shape  # one element: the same at any index
+        if whole or (is_free(op) and all(v not in inside or v in leaves for v in op.operands)):
             leaves.add(op.result)
     return leaves
 
@@ -270,6 +271,7 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
     if not outer and space.size() > ONE_ROW:
         return False
     late: set[Value] = set()  # ready only after all rows
+    steady: set[Value] = set()
     reductions: dict[Op, str] = {}
     final: set[Op] = set()
     shown = set(outputs)
@@ -302,6 +304,10 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
                 late.add(y)
             else:
                 return False
+        elif all(v not in inside or v in steady for v in op.operands) and not mask:
+            steady.add(y)  # one number whatever the row, cheap to work out again after the last
+        if op.kind.family == "reduce":
+            pass
         elif is_late:
             if not mask <= inner or op.kind.name in LEAF_MOVES:
                 return False
@@ -323,7 +329,7 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
         for v in op.operands:
             if v in inside and v not in late:
                 made = next(p for p in ops if v in p.results)
-                if not is_free(made):
+                if not is_free(made) and v not in steady:
                     return False
     space.outer = tuple(sorted(outer))
     space.inner = tuple(sorted(inner))

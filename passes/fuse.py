@@ -3,8 +3,8 @@
     m = max(x); e = exp(x - m); s = sum(e); y = e / s        ->        y = k0(x)
 
 Greedy, in program order: each op that costs work joins the groups of its operands' makers while the union is
-still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Sources and
-movement are free: they are repeated in every group that reads through them. What is left are the `call`s,
+still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Sources,
+movement and cheap 0-d arithmetic are free: they are repeated in every group that reads through them. What is left are the `call`s,
 the library's `dot`s, and reshapes that only rename a buffer.
 """
 
@@ -14,11 +14,17 @@ from collections.abc import Iterable
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import call
-from weft.ir.space import is_free, solve
+from weft.ir.space import CHEAP, solve
+from weft.ir.space import is_free as is_movement
 
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 ALONE = frozenset({"call", "reshape"})
 BLAS = frozenset({"f32", "f64"})
+
+
+def is_free(op: Op) -> bool:
+    """Ops that every kernel may repeat: sources, movement, and cheap arithmetic on 0-d values."""
+    return is_movement(op) or (op.kind.name in CHEAP and not op.result.shape)
 
 
 class _Group:
@@ -54,16 +60,12 @@ class _Fuser:
         for i, op in enumerate(self.ops):
             if not is_free(op) or op.result in self.outputs or self._is_buffer(i):
                 needed.add(i)
-            elif any(not self._fusable(u) for u in self.users.get(op.result, ())):
+            elif any(self._standalone(u) and not is_free(self.ops[u]) for u in self.users.get(op.result, ())):
                 needed.add(i)
         for i in reversed(range(len(self.ops))):  # a renamed buffer needs the buffer
             if i in needed and self._standalone(i):
                 needed.update(self.at[v] for v in self.ops[i].operands if v in self.at)
         return needed
-
-    def _fusable(self, i: int) -> bool:
-        op = self.ops[i]
-        return is_free(op) or (op.kind.family in ("elementwise", "reduce"))
 
     def _standalone(self, i: int) -> bool:
         """Needed, but not as part of a kernel: library calls, renamed buffers, inputs of other kinds."""
