@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from weft.codegen import accumulate
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Statement, Store, var
-from weft.codegen.reading import Names, Reader, rigid_axes
-from weft.codegen.scalar import Scalar, expression
+from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scope import Scope
 from weft.codegen.special import SPECIAL
 from weft.ir.graph import Graph, Op, Value
@@ -28,13 +27,6 @@ DEAR = 12  # instructions: above this a value is kept for later loops instead of
 CHUNK_WORK = 1 << 16  # instructions per chunk, at least
 MAX_CHUNKS = 64
 BLOCK = 2048  # columns per partial sum of a float reduction
-
-
-def op_scalar(op: Op) -> Scalar:
-    """The scalar body of an elementwise op at its operands' dtypes."""
-    args = [v.dtype for v in op.operands]
-    key = args[1] if op.kind.name == "where" else args[0]
-    return expression(op.kind.scalar_for(key), args, op.result.dtype)
 
 
 class Lowering:

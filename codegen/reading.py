@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from weft.codegen.kernel import Affine, Compute, Constant, FromIndex, Index, InRange, Load, ToIndex, var
-from weft.codegen.scalar import expression
+from weft.codegen.scalar import Scalar, expression
 from weft.codegen.scope import Scope
-from weft.ir.graph import Graph, Value
+from weft.ir.graph import Graph, Op, Value
 from weft.ir.space import Space, is_free
 from weft.ir.types import strides_of
 
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from weft.codegen.lower import Lowering
 
 RESERVED = frozenset({"chunk", "range", "min", "max", "args", "np", "math", "cuda", "True", "False", "None"})
+
+
+def op_scalar(op: Op) -> Scalar:
+    """The scalar body of an elementwise op at its operands' dtypes."""
+    args = [v.dtype for v in op.operands]
+    key = args[1] if op.kind.name == "where" else args[0]
+    return expression(op.kind.scalar_for(key), args, op.result.dtype)
 
 
 class Names:

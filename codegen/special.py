@@ -22,7 +22,7 @@ from weft.codegen.kernel import (
     ToIndex,
     var,
 )
-from weft.codegen.reading import Names, Reader
+from weft.codegen.reading import Names, Reader, op_scalar
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
 from weft.ir.graph import Graph, Op, Value
@@ -56,6 +56,14 @@ class _Special:
 
     def element(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
         return self.reader.element(v, index, scope)
+
+    def value(self, v: Value, scope: Scope) -> str:
+        """A 0-d value computed from 0-d operands."""
+        op = self.producer[v]
+        operands = tuple(self.element(x, [], scope) for x in op.operands)
+        name = self.names.fresh(v.name or "t")
+        scope.statements.append(Compute(name, op_scalar(op), operands, op.kind.name, op.location))
+        return name
 
     def finish(self, body: list[Statement], chunks: int, work: int) -> Kernel:
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
