@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from weft.frontend.errors import ConcretizationError, DTypeError, LeakError, came_from, describe, message
-from weft.frontend.location import here, site_of, user_frame, variable_of
+from weft.frontend.errors import ConcretizationError, DTypeError, LeakError, describe, message, type_text
+from weft.frontend.location import InputLocation, here, site_of, user_frame, variable_of
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import OpDef
@@ -81,9 +81,13 @@ class Trace:
     def __exit__(self, *exception: object) -> None:
         self.active = False
 
-    def input(self, type: TensorType, source: Source, name: str = "") -> Value:
-        """One more input of the graph."""
-        value = self.builder.input(type, name, here()).value
+    def input(self, type: TensorType, source: Source, name: str = "", argument: bool = True) -> Value:
+        """One more input of the graph, which is an argument of the function or something it closes over."""
+        at = here()
+        if at is not None:
+            known = isinstance(source, Known) and not argument
+            at = InputLocation(at, "a NumPy array, used at" if known else "argument of the call at")
+        value = self.builder.input(type, name, at).value
         self.sources[value] = source
         return value
 
@@ -93,7 +97,7 @@ class Trace:
         if known is not None:
             return known[1]
         type_ = TensorType(supported_dtype(array.dtype), array.shape)
-        value = self.input(type_, Known(array), name or variable_of(array))
+        value = self.input(type_, Known(array), name or variable_of(array), argument=False)
         self.captured[id(array)] = array, value
         return value
 
@@ -131,8 +135,8 @@ class Trace:
         self.active = False
         return self.builder.finish(outputs)
 
-    def concrete(self, value: Value) -> np.ndarray:
-        """The value's array, found by running the ops that it depends on.
+    def concrete(self, value: Value, asked: str = "") -> np.ndarray:
+        """The value's array, found by running the ops that it depends on. asked: "bool", "int", "float" or "".
 
         Python scalars given to a compiled function become guards when they are looked at. Raises
         ConcretizationError when it depends on an array of a compiled function.
@@ -144,7 +148,9 @@ class Trace:
         ops, inputs = self._slice(value)
         blocked = self._blocking(inputs)
         if blocked is not None:
-            raise ConcretizationError(_blocked_message(value, *blocked))
+            at = self._made.get(value)
+            made = self.builder.ops[at] if at is not None else None
+            raise ConcretizationError(_blocked_message(value, made, *blocked, asked))
         for v in inputs:
             self._known[v] = self._read(v)
         for op in ops:
@@ -222,16 +228,25 @@ def raise_leak(value: Value | None) -> NoReturn:
     raise LeakError(message("uses a traced value after its function returned", made, advice))
 
 
-def _blocked_message(value: Value, source: Value, kind: Source) -> str:
+_ADVICE = {
+    "bool": "For a branch write np.where(condition, a, b), or np.maximum, np.minimum, np.clip.",
+    "int": "Bounds, sizes and indices in Python have to be Python ints: arguments of their own, or x.shape.",
+    "float": "Use NumPy's functions, np.sqrt(x) for math.sqrt(x); they work on 0-d arrays as well.",
+    "": "Return the value from the compiled function, and look at it there.",
+}
+
+
+def _blocked_message(value: Value, made: Op | None, source: Value, kind: Source, asked: str) -> str:
     values: list[Any] = [value]
-    if source is not value:
-        path = kind.path if isinstance(kind, Abstract) else ""
-        values.append(f"it depends on the array argument {path or source.name}: "
-                      f"{source.type}{came_from(None)}")  # fmt: skip
+    if made is not None and not value.name:
+        values = [v for v in made.operands if v.location is not None] or values
+    if source not in values:
+        path = kind.path if isinstance(kind, Abstract) else source.name
+        values.append(f"it depends on the array argument {path or source.name}: {type_text(source.type)}")
     advice = (
-        "Under weft.compile arrays have no value while the function is traced.\n"
-        "For a branch write np.where(condition, a, b), or np.maximum, np.minimum, np.clip;\n"
-        "for a sum over chosen elements np.sum(np.where(mask, x, 0)).\n"
-        "A setting that may be recompiled for: pass a Python number, or use static_argnames."
+        "Under weft.compile an array has no value while the function is traced.\n"
+        f"{_ADVICE[asked]}\n"
+        "For a setting, pass a Python number: the function is then compiled for each value of it."
     )
-    return message("needs the value of a traced array", values, advice)
+    problem = "branches on a traced array" if asked == "bool" else f"needs the {asked or 'value'} of a traced array"
+    return message(problem, values, advice)

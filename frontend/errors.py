@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weft.frontend.location import here
+from weft.frontend.location import InputLocation, here
 from weft.ir.graph import Location, Value
 from weft.ir.types import NAMES, TensorType
 
@@ -64,9 +64,11 @@ def type_text(type: TensorType) -> str:
 
 
 def came_from(location: Location | None) -> str:
-    """`, from file:line: `expression``, or nothing."""
+    """Where a value was made, as an addition to its description; or nothing."""
     if location is None:
         return ""
+    if isinstance(location, InputLocation):
+        return f", {location.role} {location}"
     return f", from {location}" + (f": `{location.expression}`" if location.expression else "")
 
 

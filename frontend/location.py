@@ -39,6 +39,16 @@ class SourceLocation(Location):
         return expression_at(code, instruction) or line_of(code.co_filename, self.line)
 
 
+class InputLocation(SourceLocation):
+    """Where an input of a graph comes from: `role` says how it got there."""
+
+    def __init__(self, at: SourceLocation, role: str) -> None:
+        super().__init__(at.file, at.line, at.__dict__["code"], at.__dict__["instruction"])
+        object.__setattr__(self, "role", role)
+
+    role: str
+
+
 class Site:
     """One instruction of the user's program: its location, and the variable its result goes to, or ""."""
 
@@ -165,6 +175,8 @@ def _local_names(code: CodeType) -> tuple[str, ...]:
 
 def expression_at(code: CodeType, at: int) -> str:
     """Source text of the instruction at byte `at`, or "" when it can't be had."""
+    if code.co_code[at] == opcode.opmap["STORE_SUBSCR"]:
+        return ""  # its columns leave out what is stored: the whole line says more
     place = next(islice(code.co_positions(), at // 2, None), (None, None, None, None))
     line, end_line, start, end = place
     if line is None or end_line is None or start is None or end is None:

@@ -181,32 +181,32 @@ class Tracer(Operators):
 
     def item(self, *index: Any) -> Any:
         """The Python scalar of a one-element array (or of `self[index]`). Raises ConcretizationError."""
-        chosen = self[index] if index else self
-        if chosen.size != 1:
-            raise ShapeError(message("takes the value of an array of more than one element", [self.value]))
-        return chosen.trace.concrete(chosen.value).item()
+        return (self[index] if index else self)._python("")
+
+    def _python(self, asked: str) -> Any:
+        if self.size != 1:
+            advice = "Use np.any(...), np.all(...) or np.where(condition, a, b)." if asked == "bool" else ""
+            what = "the truth value" if asked == "bool" else f"the {asked or 'value'}"
+            text = f"{what} of an array of more than one element is ambiguous"
+            raise ShapeError(message(text, [self.value], advice))
+        return self.trace.concrete(self.value, asked).item()
 
     def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ShapeError(
-                message("the truth value of an array of more than one element is ambiguous", [self.value],
-                        "Use np.any(...), np.all(...) or np.where(condition, a, b).")
-            )  # fmt: skip
-        return bool(self.trace.concrete(self.value).item())
+        return bool(self._python("bool"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._python("int"))
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._python("float"))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._python("float"))
 
     def __index__(self) -> int:
         if self.shape or not (self.value.type.is_integer or self.weak is bool):
             raise TypeError(f"{type_text(self.value.type)} can't be used as an index")
-        return int(self.item())
+        return int(self._python("int"))
 
     def __contains__(self, element: Any) -> bool:
         return bool(METHODS["any"](self == element))

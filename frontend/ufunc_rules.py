@@ -222,6 +222,9 @@ def _stacked(a: Tracer, b: Tracer, a_core: int, b_core: int) -> Tracer:
     """`dot` of the last axis of a with the last but one (or only) core axis of b, the axes before batched."""
     a_lead, b_lead = a.shape[: a.ndim - a_core], b.shape[: b.ndim - b_core]
     left, right = a.ndim - 1, b.ndim - b_core
+    if a.shape[left] != b.shape[right]:
+        text = f"matmul: axis {left} of shape {a.shape} does not match axis {right} of shape {b.shape}"
+        raise ShapeError(message(text, [a.value, b.value]))
     if not a_lead or not b_lead:  # one side has no batch: its free axis follows the other's batch axes
         result = emit(ops.linalg.dot, a, b, batch=((), ()), contract=((left,), (right,)))
         if b_lead and a_core == 2:  # came out as (a's free, b's batch, b's free)

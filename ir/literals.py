@@ -37,7 +37,7 @@ def literal(value: Any) -> str:
         return _nan(value)
     if np.isinf(value):
         return "inf" if value > 0 else "-inf"
-    if value == 0 or 1e-5 <= abs(value) < 1e16:
+    if value == 0 or 1e-5 <= abs(float(value)) < 1e16:
         text = np.format_float_positional(value, unique=True, trim="0")
     else:
         text = np.format_float_scientific(value, unique=True, trim="0")

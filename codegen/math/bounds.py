@@ -31,7 +31,7 @@ BOUNDS: dict[tuple[str, str], float] = {
     ("arctanh", "f32"): 0.51, ("arctanh", "f64"): 2.0,
     ("cbrt", "f32"): 0.51, ("cbrt", "f64"): 0.6,
     ("sqrt", "f32"): 0.5, ("sqrt", "f64"): 0.5,
-    ("power", "f32"): 0.51, ("power", "f64"): 1.0,
+    ("power", "f32"): 0.52, ("power", "f64"): 1.0,
     ("hypot", "f32"): 0.51, ("hypot", "f64"): 0.6,
     ("logaddexp", "f32"): 0.51, ("logaddexp", "f64"): 2.5,
     ("logaddexp2", "f32"): 0.51, ("logaddexp2", "f64"): 4.0,

@@ -3,5 +3,16 @@
 from __future__ import annotations
 
 from weft.frontend import ufunc, ufunc_rules
+from weft.frontend.numpy_api import creation, indexing, linear_algebra, logic, movement, reductions, statistics
 
-__all__ = ["ufunc", "ufunc_rules"]
+__all__ = [
+    "creation",
+    "indexing",
+    "linear_algebra",
+    "logic",
+    "movement",
+    "reductions",
+    "statistics",
+    "ufunc",
+    "ufunc_rules",
+]

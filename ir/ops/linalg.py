@@ -35,6 +35,9 @@ def _infer_dot(types: Types, attrs: Any) -> Types:
         for i, j in zip(*pair, strict=True):
             if not (0 <= i < a.rank and 0 <= j < b.rank) or a.dims[i] != b.dims[j]:
                 raise IRTypeError(f"dot: axis {i} of {a} does not match axis {j} of {b}")
+    for side in (0, 1):
+        if len(set(batch[side] + contract[side])) != len(batch[side] + contract[side]):
+            raise IRTypeError(f"dot: an axis is named twice in batch {batch} and contract {contract}")
     dims = [a.dims[i] for i in batch[0]]
     dims += [a.dims[i] for i in free_axes(a.rank, batch[0], contract[0])]
     dims += [b.dims[j] for j in free_axes(b.rank, batch[1], contract[1])]
@@ -50,7 +53,8 @@ def _dot(a: np.ndarray, b: np.ndarray, batch: Axes, contract: Axes) -> np.ndarra
     m, n = at.shape[len(nb) : len(nb) + len(fa)], bt.shape[len(nb) + len(contract[1]) :]
     k = int(np.prod(at.shape[len(nb) + len(fa) :], dtype=np.int64))
     size = lambda dims: int(np.prod(dims, dtype=np.int64))  # noqa: E731
-    out = np.matmul(at.reshape(*nb, size(m), k), bt.reshape(*nb, k, size(n)))
+    with np.errstate(all="ignore"):
+        out = np.matmul(at.reshape(*nb, size(m), k), bt.reshape(*nb, k, size(n)))
     return np.asarray(out).reshape((*nb, *m, *n))
 
 

@@ -24,6 +24,8 @@ constant = register(
 def _infer_iota(types: Types, attrs: Any) -> Types:
     if not 0 <= attrs["axis"] < len(attrs["shape"]):
         raise IRTypeError(f"iota: axis {attrs['axis']} is out of range for shape {attrs['shape']}")
+    if attrs["dtype"] not in NAMES or any(d < 0 for d in attrs["shape"]):
+        raise IRTypeError(f"iota: no type has dtype {attrs['dtype']!r} and shape {attrs['shape']}")
     return (TensorType(attrs["dtype"], tuple(attrs["shape"])),)
 
 

@@ -1,0 +1,3 @@
+"""Products: dot, tensordot, einsum, outer, trace, norms, ..."""
+
+from __future__ import annotations

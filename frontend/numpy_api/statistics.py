@@ -1,0 +1,3 @@
+"""Statistics over reductions: mean, var, std, average, ptp, ..."""
+
+from __future__ import annotations
