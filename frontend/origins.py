@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import getitem
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -104,11 +106,11 @@ def _children(obj: Any, get: Getter, names: set[str]) -> Iterator[tuple[Any, Get
     if isinstance(obj, FunctionType):
         for cell in obj.__closure__ or ():
             if _filled(cell):
-                yield cell.cell_contents, lambda cell=cell: cell.cell_contents, True
+                yield cell.cell_contents, partial(getattr, cell, "cell_contents"), True
         space = obj.__globals__
         for name in sorted(_names(obj.__code__)):
             if name in space:
-                yield space[name], lambda space=space, name=name: space[name], True
+                yield space[name], partial(getitem, space, name), True
     elif isinstance(obj, MethodType):
         yield obj.__self__, lambda: get().__self__, False
         yield obj.__func__, lambda: get().__func__, False
@@ -119,10 +121,10 @@ def _children(obj: Any, get: Getter, names: set[str]) -> Iterator[tuple[Any, Get
             yield from _attributes(obj, get, names, others=False)
     elif isinstance(obj, dict):
         for key, item in obj.items():
-            yield item, lambda key=key: get()[key], isinstance(key, str) and key in names
+            yield item, _item(get, key), isinstance(key, str) and key in names
     elif isinstance(obj, list | tuple):
         for i, item in enumerate(obj):
-            yield item, lambda i=i: get()[i], False
+            yield item, _item(get, i), False
     elif hasattr(obj, "__weft_function__"):
         yield obj.__weft_function__, lambda: get().__weft_function__, False
     elif not isinstance(obj, type) and not type(obj).__module__.startswith(("weft.", "numpy")):
@@ -135,7 +137,15 @@ def _attributes(obj: Any, get: Getter, names: set[str], others: bool) -> Iterato
         return
     for name, item in list(space.items()):
         if others or name in names:
-            yield item, lambda name=name: getattr(get(), name), name in names
+            yield item, _attribute(get, name), name in names
+
+
+def _item(get: Getter, key: Any) -> Getter:
+    return lambda: get()[key]
+
+
+def _attribute(get: Getter, name: str) -> Getter:
+    return lambda: getattr(get(), name)
 
 
 def _filled(cell: CellType) -> bool:

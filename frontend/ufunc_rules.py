@@ -16,6 +16,7 @@ from weft.ir import ops
 from weft.ir.opdef import BY_NUMPY, OpDef
 from weft.ir.types import broadcast_dims
 
+_ufunc: np.ufunc  # of the loops below, over ufuncs of many precise types
 e, t, lg = ops.elementwise, ops.transcendental, ops.logic
 
 
@@ -276,7 +277,8 @@ _vector_products()
 # Operators among Python numbers and weak tracers.
 
 
-def weak_kind(x: Any) -> type:
+def weak_kind(x: Any) -> Any:
+    """The Python type that a weak operand stands for."""
     return x.weak if type(x) is Tracer else type(x)
 
 
@@ -338,7 +340,7 @@ def weak_power(x: Any, y: Any) -> Any:
             base = Tracer(base.trace, base.value, float)
         if type(x) is not Tracer:
             return base**exponent
-        return _exact_power(base, exponent)
+        return _exact_power(base, exponent)  # type: ignore[arg-type]  # of a tracer
     if type(y) is int or type(y) is float:
         return _exact_power(x, y)
     return _integer_power(x, y)

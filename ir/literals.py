@@ -150,7 +150,8 @@ def _bits(node: ast.Call, dtype: str) -> np.generic:
     arg = node.args[0] if len(node.args) == 1 and not node.keywords else None
     if not isinstance(arg, ast.Constant) or type(arg.value) is not int or not 0 <= arg.value < 256**width:
         raise Unreadable(node, f"expected bits(n) with an integer of {8 * width} bits")
-    return np.asarray(arg.value, f"u{width}").view(NAMES[dtype])[()]
+    number: Any = np.asarray(arg.value, f"u{width}").view(NAMES[dtype])
+    return number[()]
 
 
 def read_constant(node: ast.Call, type: TensorType | None) -> np.ndarray:
@@ -190,4 +191,4 @@ def read_attribute(node: ast.expr) -> Any:
     known = isinstance(body, ast.Constant) and (value is None or type(value) in (bool, str))
     if type(value) not in (int, float) and (negative or not known):
         raise Unreadable(node, "expected an attribute: a number, string, dtype, True, False, None or tuple")
-    return -value if negative else value
+    return -value if negative else value  # type: ignore[operator]  # a number, if negative

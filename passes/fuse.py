@@ -4,8 +4,8 @@
 
 Greedy, in program order: each op that costs work joins the groups of its operands' makers while the union is
 still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Sources,
-movement and cheap 0-d arithmetic are free: they are repeated in every group that reads through them. What is left are the `call`s,
-the library's `dot`s, and reshapes that only rename a buffer.
+movement and cheap 0-d arithmetic are free: they are repeated in every group that reads through them. What is
+left are the `call`s, the library's `dot`s, and reshapes that only rename a buffer.
 """
 
 from __future__ import annotations

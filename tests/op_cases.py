@@ -178,7 +178,9 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
         (((2, 3), (2, 3)), {"batch": ((1, 0), (1, 0)), "contract": ((), ())}),
         (((2, 0), (0, 3)), {"batch": ((), ()), "contract": ((1,), (0,))}),
     ],
-    "constant": [((), {"value": _frozen(np.array([[0.5, 1.0], [2.0, 3.0]]))}), ((), {"value": _frozen(np.array(True))})],
+    "constant": [
+        ((), {"value": _frozen(np.array([[0.5, 1.0], [2.0, 3.0]]))}), ((), {"value": _frozen(np.array(True))}),
+    ],
     "iota": [((), {"shape": (2, 3), "axis": a, "dtype": d}) for a in (0, 1) for d in NAMES],
     "cast": [(((2, 3),), {"dtype": d}) for d in NAMES] + [(((),), {"dtype": "f32"}), (((0,),), {"dtype": "i8"})],
 }  # fmt: skip
@@ -210,7 +212,8 @@ def _cases() -> Iterator[Case]:
             empty = EMPTY if kind.name in ("sum", "prod", "any", "all") else []
             yield from (Case(kind.name, (s,), {"axes": axes}) for s, axes in REDUCE + empty)
         elif kind.family == "reduce":
-            yield from (Case(kind.name, (s,), {"axis": a}) for s, a in [((3,), 0), ((2, 3), 0), ((2, 3, 4), 1), ((0, 2), 1)])
+            shapes: list[tuple[Shape, int]] = [((3,), 0), ((2, 3), 0), ((2, 3, 4), 1), ((0, 2), 1)]
+            yield from (Case(kind.name, (s,), {"axis": a}) for s, a in shapes)
 
 
 CASES = [*_cases(), *VALUES]

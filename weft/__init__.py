@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
         from weft.frontend.compile import make_compile
         from weft.pipeline import compile_graph
 
-        value = make_compile(compile_graph)
+        value: Any = make_compile(compile_graph)
     elif name in _WHERE:
         module, inner = _WHERE[name]
         loaded = importlib.import_module(module)
