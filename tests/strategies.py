@@ -67,10 +67,10 @@ def random_arguments(graph: Graph, seed: int = 0, *, special: bool = False) -> l
 
 def random_array(t: TensorType, rng: np.random.Generator, *, special: bool = False) -> np.ndarray:
     if t.dtype == "bool":
-        return rng.random(t.dims) < 0.5
+        return np.asarray(rng.random(t.dims) < 0.5)
     if t.is_integer:
         low = 0 if t.dtype[0] == "u" else -9
-        out = rng.integers(low, 10, t.dims).astype(t.np_dtype)
+        out = np.asarray(rng.integers(low, 10, t.dims)).astype(t.np_dtype)
         ends = [np.iinfo(t.np_dtype).min, np.iinfo(t.np_dtype).max, 0]
     else:
         out = np.asarray(rng.normal(size=t.dims) * 1.5).astype(t.np_dtype)
@@ -78,7 +78,7 @@ def random_array(t: TensorType, rng: np.random.Generator, *, special: bool = Fal
     if special and out.size:
         pick = np.asarray(rng.choice(np.array(ends, t.np_dtype), t.dims))
         out = np.where(rng.random(t.dims) < 0.3, pick, out).astype(t.np_dtype)
-    return out
+    return np.asarray(out)
 
 
 class _Maker:

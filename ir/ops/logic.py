@@ -25,7 +25,7 @@ not_equal = elementwise("not_equal", np.not_equal, "a != b", arity=2, result="bo
 logical_and = elementwise("logical_and", np.logical_and, "a & b", arity=2, dtypes="b")
 logical_or = elementwise("logical_or", np.logical_or, "a | b", arity=2, dtypes="b")
 logical_xor = elementwise("logical_xor", np.logical_xor, "a ^ b", arity=2, dtypes="b")
-logical_not = elementwise("logical_not", np.logical_not, "not_(a)", dtypes="b")
+logical_not = elementwise("logical_not", np.logical_not, "not a", dtypes="b")
 
 bitwise_and = elementwise("bitwise_and", np.bitwise_and, "a & b", arity=2, dtypes="biu")
 bitwise_or = elementwise("bitwise_or", np.bitwise_or, "a | b", arity=2, dtypes="biu")
