@@ -13,7 +13,8 @@ import numpy as np
 
 from weft.frontend.capture import Known, Outer, Trace
 from weft.frontend.location import here
-from weft.frontend.tracer import Tracer, innermost, read
+from weft.frontend.storage import Storage
+from weft.frontend.tracer import Tracer, as_tracer, assign, innermost, read
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.interpret import interpret
 from weft.passes.dce import dce
@@ -25,7 +26,7 @@ def apply(graph: Graph, arguments: Sequence[Any]) -> list[Any]:
     if not tracers:
         return list(interpret(graph, arguments))
     trace = innermost(tracers)
-    values = [read(trace, a) if type(a) is Tracer else trace.capture(a) for a in arguments]
+    values = [read(trace, a) if type(a) is Tracer else trace.capture(a).value_in(trace) for a in arguments]
     builder = trace.builder
     builder.location = here()
     outputs = builder.inline(graph, values)
@@ -61,6 +62,18 @@ def as_result(result: Any, weak: type | None = None, *, fresh: bool = False) -> 
     if not result.flags.writeable or (fresh and not result.flags.owndata):
         return np.array(result)
     return result
+
+
+def write_back(target: Any, result: Any) -> None:
+    """Store an array or tracer in what it is the new content of: an array, a tracer, a storage."""
+    if isinstance(target, Storage):
+        target = Tracer(target.trace, target.value, None, target)
+    if type(target) is Tracer:
+        assign(target, as_tracer(result, target))
+    elif type(result) is Tracer:
+        assign(as_tracer(target, result), result)
+    else:
+        np.copyto(target, result)
 
 
 def split(graph: Graph, count: int, shown: int) -> tuple[Graph, Graph]:

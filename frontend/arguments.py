@@ -15,7 +15,8 @@ import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.capture import Trace, supported_dtype
-from weft.frontend.tracer import WEAK_DTYPES, Aliases, Tracer
+from weft.frontend.storage import Storage
+from weft.frontend.tracer import WEAK_DTYPES, Tracer
 from weft.ir.graph import Value
 from weft.ir.types import TensorType
 
@@ -78,7 +79,7 @@ def weak_of(leaf: Any) -> type | None:
 
 def argument_tracer(trace: Trace, value: Value, weak: type | None) -> Tracer:
     """A tracer whose array belongs to the caller."""
-    return Tracer(trace, value, weak, Aliases(argument=True) if value.type.dims else None)
+    return Tracer(trace, value, weak, Storage(trace, value, argument=True))
 
 
 def as_array(leaf: Any, type: TensorType) -> np.ndarray:

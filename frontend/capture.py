@@ -7,11 +7,13 @@
       ABSTRACT  an array given to a compiled function: known by dtype and shape alone
 
 Captures nest by the order in which they began, which is all that is needed to find where an op belongs: in
-the youngest capture among its operands. There is no ambient "current" capture.
+the youngest capture among its operands. A write to an array belongs to the youngest capture at all (the body
+of a loop must not be left by it): each thread has a stack of its captures, which nothing else reads.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -21,12 +23,28 @@ import numpy as np
 
 from weft.frontend.errors import ConcretizationError, DTypeError, LeakError, describe, message, type_text
 from weft.frontend.location import InputLocation, here, site_of, user_frame, variable_of
+from weft.frontend.storage import Storage, Written
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import OpDef
 from weft.ir.types import NAMES, TensorType, dtype_name
 
 _SERIAL = count()
+
+
+class _Captures(threading.local):
+    """This thread's captures, outermost first."""
+
+    def __init__(self) -> None:
+        self.stack: list[Trace] = []
+
+
+_CAPTURES = _Captures()
+
+
+def youngest() -> Trace | None:
+    """The capture that this thread is in, of all those around it the innermost."""
+    return _CAPTURES.stack[-1] if _CAPTURES.stack else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,9 +76,13 @@ Source = Known | Outer | Guarded | Abstract
 
 
 class Trace:
-    """See the module. `with trace:` ends the capture, whatever happens inside."""
+    """See the module. `with trace:` ends the capture, whatever happens inside.
 
-    __slots__ = ("serial", "builder", "active", "sources", "guards", "captured", "lifted", "constants",
+    journal: arrays of outer captures that were written here, and what those had. arrays: by id, the arrays
+    that were captured by reference.
+    """
+
+    __slots__ = ("serial", "builder", "active", "sources", "guards", "arrays", "lifted", "constants", "journal",
                  "_known", "_made")  # fmt: skip
 
     def __init__(self, name: str = "main") -> None:
@@ -69,17 +91,34 @@ class Trace:
         self.active = True
         self.sources: dict[Value, Source] = {}
         self.guards: dict[int, bool | int | float] = {}  # by Guarded.index, those that were asked for
-        self.captured: dict[int, tuple[np.ndarray, Value]] = {}  # by id of the array, which is kept alive
+        self.arrays: dict[int, tuple[np.ndarray, Storage, Value]] = {}  # the array is kept alive
+        self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
         self._known: dict[Value, np.ndarray] = {}
         self._made: dict[Value, int] = {}  # which op makes a value, up to the last concretisation
 
     def __enter__(self) -> Trace:
+        _CAPTURES.stack.append(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.active = False
+        _CAPTURES.stack.remove(self)
+        self._hand_back()
+
+    def _hand_back(self) -> None:
+        for storage, (outer, value) in self.journal.items():
+            storage.trace, storage.value = outer, value
+        self.journal.clear()
+
+    def written(self) -> list[Written]:
+        """What was written that is not this capture's own; the arrays of outer captures are handed back."""
+        found = [Written(storage, storage.value) for storage in self.journal]
+        self._hand_back()
+        arrays = self.arrays.values()
+        found += [Written(a, s.value) for a, s, first in arrays if s.trace is self and s.value is not first]
+        return found
 
     def input(self, type: TensorType, source: Source, name: str = "", argument: bool = True) -> Value:
         """One more input of the graph, which is an argument of the function or something it closes over."""
@@ -91,15 +130,21 @@ class Trace:
         self.sources[value] = source
         return value
 
-    def capture(self, array: np.ndarray, name: str = "") -> Value:
-        """`array`, by reference, as one more input; the same array is one input however often it is met."""
-        known = self.captured.get(id(array))
-        if known is not None:
-            return known[1]
+    def capture(self, array: np.ndarray, name: str = "") -> Storage:
+        """`array`, by reference, as one more input; the same array is one input however often it is met.
+
+        An array that a capture around this one has met belongs to that.
+        """
+        for trace in (self, *reversed(_CAPTURES.stack)):
+            known = trace.arrays.get(id(array))
+            if known is not None and trace.serial <= self.serial:
+                return known[1]
         type_ = TensorType(supported_dtype(array.dtype), array.shape)
         value = self.input(type_, Known(array), name or variable_of(array), argument=False)
-        self.captured[id(array)] = array, value
-        return value
+        strides = None if array.flags.c_contiguous else array.strides
+        storage = Storage(self, value, True, strides)
+        self.arrays[id(array)] = array, storage, value
+        return storage
 
     def lift(self, trace: Trace, value: Value, weak: type | None = None) -> Value:
         """The value of an outer capture as one more input of this one."""

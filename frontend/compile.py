@@ -226,8 +226,9 @@ class CompiledFunction:
 
     def _donated(self, call: _Call, made: Capture) -> set[int]:
         """Positions of leaves whose buffers may be reused: those donated and not returned as they are."""
+        stored = {i for i, _ in made.stores}  # written by the function: it may as well be done in place
         if not self._options.donate:
-            return set()
+            return stored
         args, _ = call.arguments()
         chosen = normal_argnums(self._options.donate, len(args), "donate_argnums")
         found: set[int] = set()
@@ -237,7 +238,7 @@ class CompiledFunction:
             if n in chosen:
                 found.update(i for i in range(at, at + count) if isinstance(call.leaves[i], np.ndarray))
             at += count
-        return found - {place[1] for place in made.places if place[0] == "argument"}
+        return stored | found - {place[1] for place in made.places if place[0] == "argument"}
 
     def _compile(self, call: _Call, made: Capture, known: _Specialised, capture_seconds: float) -> Runner:
         start = time.perf_counter()
@@ -245,7 +246,7 @@ class CompiledFunction:
         executable = self._compile_graph(made.graph, donate=frozenset(donated), label=made.graph.name)
         seconds = time.perf_counter() - start
         origins = find_origins(self._function, made.captured)
-        plain = runner(made, executable, call.leaves, donated, origins)
+        plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(call))
         run = self._checked(plain, known, call) if origins else plain
         paths = self._paths(call)
         shown = Specialisation(
@@ -260,6 +261,23 @@ class CompiledFunction:
             known.add(made.guards, run)
             self._made.append(shown)
             self._runners[call.key] = self._guarded(known, call) if known.guarded else run
+        return run
+
+    def _overlapping(self, call: _Call) -> Runner:
+        """What is run when an array that is written shares memory with another: the function itself."""
+        warned = False
+
+        def run(leaves: Leaves) -> Any:
+            nonlocal warned
+            if not warned:
+                warned = True
+                log.warning("%s is run by NumPy: an array that it writes shares memory with another argument", self)
+            args, kwargs = replace(call, leaves=leaves).arguments()
+            names = self._names(len(args))
+            fixed = {name: value for name, _, value in call.static}
+            args = tuple(fixed.get(n, a) for n, a in zip(names, args, strict=True))
+            return self._function(*args, **kwargs, **{n: v for n, v in fixed.items() if n not in names})
+
         return run
 
     def _checked(self, plain: Runner, known: _Specialised, call: _Call) -> Runner:

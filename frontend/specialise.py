@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from weft.frontend import tree
-from weft.frontend.apply import apply, as_result
+from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
 from weft.frontend.errors import ArgumentError, message
 from weft.frontend.origins import Origins
-from weft.frontend.tracer import Tracer
+from weft.frontend.storage import Path, Storage
+from weft.frontend.tracer import Tracer, read
 from weft.ir.graph import Graph, Value
 
 Leaves = list[Any]
@@ -34,9 +35,11 @@ class Capture:
     """A captured call.
 
     graph: its inputs are the leaves of the arguments, then `captured` arrays. places: for each leaf of the
-    result, where it comes from: ("argument", i), ("result", j, weak), ("copy", j, weak) or ("constant", obj).
-    guards: leaf position -> the Python scalar that the capture looked at. outer: whether it depends on a
-    capture around it, so that it can't be compiled on its own.
+    result, where it comes from: ("argument", i, path), ("result", j, weak), ("copy", j, weak), ("view", k, path)
+    of the k-th leaf of the result, ("constant", obj) or ("fresh", array). stores: (input, output) positions of
+    the arrays that the function writes, and what it leaves in them. guards: leaf position -> the Python scalar
+    that the capture looked at. outer: whether it depends on a capture around it, so that it can't be compiled
+    on its own.
     """
 
     graph: Graph
@@ -45,6 +48,8 @@ class Capture:
     treedef: tree.TreeDef
     guards: dict[int, bool | int | float]
     sources: list[Source] = field(default_factory=list)
+    stores: list[tuple[int, int]] = field(default_factory=list)
+    foreign: list[tuple[Any, int]] = field(default_factory=list)  # likewise, of captures around this one
 
     @property
     def outer(self) -> bool:
@@ -61,21 +66,32 @@ class Capture:
             else:
                 assert isinstance(source, Known)
                 arguments.append(source.array)
-        return self.rebuild(leaves, apply(self.graph, arguments))
+        kept = [a.copy() if isinstance(a, np.ndarray) and self.stores else a for a in arguments]
+        results = apply(self.graph, kept)
+        for i, j in self.stores:
+            write_back(leaves[i] if i < len(leaves) else arguments[i], results[j])
+        for target, j in self.foreign:
+            write_back(target, results[j])
+        return self.rebuild(leaves, results)
 
     def rebuild(self, leaves: Leaves, results: Sequence[Any]) -> Any:
         """The tree that the function returned, around this call's results."""
-        found = []
-        for kind, at, *weak in self.places:
+        found: list[Any] = [None] * len(self.places)
+        views = []
+        for n, (kind, at, *more) in enumerate(self.places):
             if kind == "argument":
-                found.append(leaves[at])
+                found[n] = shown(leaves[at], *more)
             elif kind == "constant":
-                found.append(at)
+                found[n] = at
             elif kind == "fresh":
-                found.append(at.copy())
+                found[n] = at.copy()
+            elif kind == "view":
+                views.append((n, at, more[0]))
             else:
-                result = as_result(results[at], *weak)
-                found.append(result.copy() if kind == "copy" and isinstance(result, np.ndarray) else result)
+                result = as_result(results[at], *more)
+                found[n] = result.copy() if kind == "copy" and isinstance(result, np.ndarray) else result
+        for n, at, path in views:
+            found[n] = shown(found[at], path)
         return tree.unflatten(self.treedef, found)
 
 
@@ -86,14 +102,29 @@ def capture(
     with Trace(name or name_of(function)) as trace:
         tracers = [_input(trace, i, leaf, path) for i, (leaf, path) in enumerate(zip(leaves, paths, strict=True))]
         args, kwargs = tree.unflatten(spec, tracers)
+        first = [t.value for t in tracers]
         out = function(*args, **kwargs)
         out_leaves, treedef = tree.flatten(out)
         del out, args, kwargs
-        outputs, places = _places(trace, out_leaves, {id(t): i for i, t in enumerate(tracers)})
+        outputs, places = _places(trace, out_leaves, tracers)
+        stores = []
+        for i, (t, value) in enumerate(zip(tracers, first, strict=True)):
+            if t.storage.value is not value and isinstance(leaves[i], np.ndarray):
+                stores.append((i, len(outputs)))
+                outputs.append(t.storage.value)
+        foreign: list[tuple[Any, int]] = []
+        inputs = {id(s.array): n for n, s in enumerate(map(trace.sources.get, trace.builder.inputs))
+                  if isinstance(s, Known)}  # fmt: skip
+        for w in trace.written():
+            if isinstance(w.target, np.ndarray):
+                stores.append((inputs[id(w.target)], len(outputs)))
+            else:
+                foreign.append((w.target, len(outputs)))
+            outputs.append(w.value)
         graph = trace.finish(outputs)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
-    return Capture(graph, extra, places, treedef, dict(trace.guards), sources)
+    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, stores, foreign)
 
 
 def _input(trace: Trace, index: int, leaf: Any, path: str) -> Tracer:
@@ -122,26 +153,36 @@ def _unusable(leaf: Any, path: str) -> str:
     return message(f"argument {path} is a {kind}", (), advice)
 
 
-def _places(
-    trace: Trace, leaves: Leaves, arguments: dict[int, int]
-) -> tuple[list[Value], list[tuple[Any, ...]]]:
+def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[list[Value], list[tuple[Any, ...]]]:
     """The graph's outputs, and for each leaf of the function's result where it comes from."""
     outputs: list[Value] = []
     places: list[tuple[Any, ...]] = []
     seen: dict[int, tuple[Any, ...]] = {}
-    for leaf in leaves:
+    owner = {t.storage: i for i, t in enumerate(arguments)}
+    whole: dict[Storage, int] = {}  # storage -> the first leaf that is all of it
+    for n, leaf in enumerate(leaves):
+        if type(leaf) is Tracer and not leaf.path and leaf.type.dims:
+            whole.setdefault(leaf.storage, n)
+    leaf = None
+    for n in range(len(leaves)):  # not enumerate, which would hold another reference
+        leaf = leaves[n]
         if type(leaf) is not Tracer:
             fresh = type(leaf) is np.ndarray and sys.getrefcount(leaf) <= _UNSHARED
             places.append(("fresh" if fresh else "constant", leaf))
             continue
         if not leaf.trace.active:
             raise_leak(leaf.value)
-        if id(leaf) in arguments and leaf.trace is trace:
-            places.append(("argument", arguments[id(leaf)]))
+        argument = owner.get(leaf.storage)
+        if argument is not None and _static(leaf.path):
+            places.append(("argument", argument, leaf.path))
+            continue
+        base = whole.get(leaf.storage, n)
+        if base != n and _static(leaf.path):
+            places.append(("view", base, leaf.path))
             continue
         place = seen.get(id(leaf))
         if place is None:
-            value = leaf.value if leaf.trace is trace else trace.lift(leaf.trace, leaf.value, leaf.weak)
+            value = leaf.storage.value_in(trace) if not leaf.path else read(trace, leaf)
             kind = "copy" if value in outputs else "result"
             if kind == "result":
                 outputs.append(value)
@@ -150,22 +191,35 @@ def _places(
     return outputs, places
 
 
+def _static(path: Path) -> bool:
+    return not any(view.starts for view in path)
+
+
+def shown(array: Any, path: Path = ()) -> Any:
+    """The view of an array of the caller's that the function returned."""
+    for view in path:
+        array = view.op.reference(array, **view.attrs)
+    return array
+
+
 def runner(
     captured: Capture,
     executable: Callable[[Leaves], Leaves],
     leaves: Leaves,
     donated: set[int],
     origins: Origins,
+    overlapping: Runner,
 ) -> Runner:
     """What a call with arguments of these types runs: arrays in, the executable, results out.
 
-    The runner raises Stale when something that the capture relied on has changed.
+    The runner raises Stale when something that the capture relied on has changed. `overlapping` is run in its
+    place when an array that the function writes shares memory with another.
     """
     scalars = [
         (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
     ]
     extra, count = captured.captured, len(leaves)
-    shared = _sharing(donated, count) if donated else None
+    shared = _sharing(donated, count) if donated and not captured.stores else None
 
     def feed(given: Leaves) -> Leaves:
         arrays = given + extra
@@ -179,6 +233,8 @@ def runner(
 
     moving = bool(origins)
     direct = not scalars and not extra and not moving and shared is None
+    if captured.stores:
+        return _storing(captured, executable, feed, overlapping)
     plain = _plain(captured)
     if captured.treedef == _LEAF and plain == [] and direct:
         return lambda given: executable(given)[0]
@@ -195,6 +251,30 @@ def runner(
 
         return run
     return lambda given: captured.rebuild(given, executable(given if direct else feed(given)))
+
+
+def _storing(
+    captured: Capture, executable: Callable[[Leaves], Leaves], feed: Callable[[Leaves], Leaves], overlapping: Runner
+) -> Runner:
+    """The runner of a function that writes arrays of its caller's, or that it closes over."""
+    stores = captured.stores
+    written = [i for i, _ in stores]
+
+    def run(given: Leaves) -> Any:
+        arrays = feed(given)
+        for i in written:
+            if not arrays[i].flags.writeable:
+                raise ValueError(f"assignment destination is read-only: input {captured.graph.inputs[i].name or i}")
+            for k, other in enumerate(arrays):
+                if k != i and np.may_share_memory(arrays[i], other):
+                    return overlapping(given)
+        results = executable(arrays)
+        for i, j in stores:
+            if results[j] is not arrays[i]:
+                np.copyto(arrays[i], results[j])
+        return captured.rebuild(given, results)
+
+    return run
 
 
 _LEAF = tree.structure(0)

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
-from weakref import ref
 
 import numpy as np
 
-from weft.frontend.capture import Trace, raise_leak, supported_dtype
+from weft.frontend.capture import Trace, raise_leak, supported_dtype, youngest
 from weft.frontend.errors import (
     ConcretizationError,
     DTypeError,
@@ -29,69 +28,74 @@ from weft.frontend.errors import (
 )
 from weft.frontend.numpy_api.registry import FUNCTIONS, METHODS
 from weft.frontend.operators import Operators, named
+from weft.frontend.storage import Path, Storage, View, read_path, shows_copy, write_path
 from weft.ir import ops
 from weft.ir.graph import Value
-from weft.ir.opdef import IRTypeError, OpDef
+from weft.ir.opdef import REGISTRY, IRTypeError, OpDef
 from weft.ir.types import NAMES, dtype_name
 
 WEAK_DTYPES: dict[type, str] = {bool: "bool", int: "i64", float: "f64"}
 VIEWS = frozenset(
-    {ops.movement.slice_, ops.movement.reshape, ops.movement.transpose, ops.movement.reverse,
-     ops.movement.broadcast}
-)  # fmt: skip
-
-
-class Aliases:
-    """The tracers that show one array: it and its views, as long as they live."""
-
-    __slots__ = ("argument", "members")
-
-    def __init__(self, argument: bool = False) -> None:
-        self.argument = argument  # the array belongs to the function's caller
-        self.members: list[ref[Tracer]] = []
-
-    def others(self, tracer: Tracer) -> bool:
-        return any(r() not in (None, tracer) for r in self.members)
+    REGISTRY[name]
+    for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice")
+    if name in REGISTRY
+)
 
 
 class Tracer(Operators):
-    """Stands for an ndarray, or for a NumPy or Python scalar, of known dtype and shape. See the module."""
+    """Stands for an ndarray, or for a NumPy or Python scalar, of known dtype and shape. See the module.
 
-    __slots__ = ("trace", "value", "weak", "aliases", "__weakref__")
+    storage, path: the array that it shows, and by which views (see `storage`).
+    """
+
+    __slots__ = ("storage", "path", "weak", "type", "_shown", "_of", "__weakref__")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]  # as ndarray: == is element by element
 
     def __init__(
-        self, trace: Trace, value: Value, weak: type | None = None, aliases: Aliases | None = None
+        self, trace: Trace, value: Value, weak: type | None = None, storage: Storage | None = None, path: Path = ()
     ) -> None:
-        self.trace = trace
-        self.value = value
+        self.storage = Storage(trace, value) if storage is None else storage
+        self.path = path
         self.weak = weak
-        self.aliases = aliases
-        if aliases is not None:
-            aliases.members.append(ref(self))
+        self.type = value.type
+        self._shown = value
+        self._of = self.storage.value  # what the storage held when `_shown` was read
+
+    @property
+    def trace(self) -> Trace:
+        return self.storage.trace
+
+    @property
+    def value(self) -> Value:
+        """What it shows now."""
+        storage = self.storage
+        if self._of is not storage.value:
+            self._shown = read_path(storage.trace, storage.value, self.path)
+            self._of = storage.value
+        return self._shown
 
     # What an array says of itself.
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.value.type.dims
+        return self.type.dims
 
     @property
     def dtype(self) -> np.dtype:
-        return self.value.type.np_dtype
+        return self.type.np_dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.value.type.dims)
+        return len(self.type.dims)
 
     @property
     def size(self) -> int:
-        return self.value.type.size
+        return self.type.size
 
     @property
     def nbytes(self) -> int:
-        return self.value.type.nbytes
+        return self.type.nbytes
 
     @property
     def itemsize(self) -> int:
@@ -257,10 +261,55 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     if op not in VIEWS:
         return Tracer(trace, result)
     base = tracers[0]
-    if base.aliases is None:
-        base.aliases = Aliases()
-        base.aliases.members.append(ref(base))
-    return Tracer(trace, result, None, base.aliases)
+    storage = base.storage
+    if storage.trace is not trace:  # starts of a younger capture: what is shown is a copy of its own
+        return Tracer(trace, result)
+    path = (*base.path, View(op, attrs, tuple(t.storage for t in tracers[1:])))
+    if op is ops.movement.reshape and shows_copy(storage.value.type.dims, storage.strides, base.itemsize, path):
+        return Tracer(trace, result)
+    return Tracer(trace, result, None, storage, path)
+
+
+def detached(tracer: Tracer) -> Tracer:
+    """The tracer's value as an array of its own."""
+    return Tracer(tracer.trace, tracer.value, tracer.weak)
+
+
+def assign(target: Tracer, value: Tracer) -> None:
+    """`target[...] = value`, which has the target's dtype and broadcasts to its shape.
+
+    Raises ValueError where NumPy's view would be read-only, ShapeError when the shapes don't fit.
+    """
+    for t in (target, value):
+        if not t.trace.active:
+            raise_leak(t.value)
+    value = broadcast_to(value, target.shape)
+    storage = target.storage
+    trace, around = innermost([target, value]), youngest()
+    if around is not None and around.serial > trace.serial:
+        trace = around
+    new = read(trace, value)
+    storage.move_to(trace)
+    write_path(storage, target.path, new)
+    if target.weak is not None:
+        target.weak = None
+
+
+def broadcast_to(tracer: Tracer, shape: tuple[int, ...]) -> Tracer:
+    """The tracer at a shape that an assignment asks for: leading axes of size 1 may go."""
+    extra = tracer.ndim - len(shape)
+    if extra > 0 and tracer.shape[:extra] == (1,) * extra:
+        tracer = emit(ops.movement.reshape, tracer, shape=tracer.shape[extra:])
+    if tracer.shape == shape:
+        return tracer
+    try:
+        fits = np.broadcast_shapes(tracer.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        text = f"could not broadcast input array from shape {tracer.shape} into shape {shape}"
+        raise ShapeError(message(text, [tracer.value]))
+    return emit(ops.movement.broadcast, tracer, shape=shape)
 
 
 def emit_source(like: Tracer, op: OpDef, **attrs: Any) -> Tracer:
@@ -319,7 +368,8 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
         raise DTypeError(message(f"a {type(x).__qualname__} is no array of numbers", [like.value]))
     if type(x) is list or type(x) is tuple:
         array = array.copy()
-    return Tracer(like.trace, like.trace.capture(array), None, Aliases(argument=True))
+    storage = like.trace.capture(array)
+    return Tracer(storage.trace, storage.value, None, storage)
 
 
 def _holds_tracers(items: Sequence[Any]) -> bool:
@@ -342,7 +392,7 @@ def cast(tracer: Tracer, dtype: Any) -> Tracer:
     """The tracer in another dtype (NumPy's, or an IR name), no longer weak; itself where nothing changes."""
     name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
     if tracer.value.type.dtype == name:
-        return tracer if tracer.weak is None else Tracer(tracer.trace, tracer.value, None, tracer.aliases)
+        return tracer if tracer.weak is None else Tracer(tracer.trace, tracer.value)
     if tracer.weak is not None or not tracer.value.type.dims:
         folded = _fold_constant(tracer, name)
         if folded is not None:

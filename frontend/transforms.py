@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend import tree
-from weft.frontend.apply import apply, arguments_of, as_result, split
+from weft.frontend.apply import apply, arguments_of, as_result, split, write_back
 from weft.frontend.arguments import (
     argument_tracer,
     as_array,
@@ -32,7 +32,7 @@ from weft.frontend.capture import Known, Outer, Trace
 from weft.frontend.errors import GradientError, came_from, message, type_text
 from weft.frontend.numpy_api import surface
 from weft.frontend.tracer import Tracer, as_tracer, cast, read
-from weft.ir.graph import Value
+from weft.ir.graph import Graph, Value
 from weft.ir.types import TensorType
 from weft.passes.dce import dce
 from weft.passes.differentiate import reverse
@@ -69,20 +69,21 @@ def value_and_grad(
     @functools.wraps(function, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         chosen = normal_argnums(argnums, len(args), "argnums")
-        captured = _Capture(function, args, kwargs, chosen)
-        out = captured.result
-        loss, aux = _pair(out, "grad") if has_aux else (out, None)
-        loss_value = captured.scalar(loss)
-        leaves, treedef = tree.flatten(aux)
-        outputs, rebuild = captured.outputs(leaves)
-        graph = captured.trace.finish([loss_value, *outputs])
+        with _Capture(function, args, kwargs, chosen) as captured:
+            out = captured.result
+            loss, aux = _pair(out, "grad") if has_aux else (out, None)
+            loss_value = captured.scalar(loss)
+            leaves, treedef = tree.flatten(aux)
+            outputs, rebuild = captured.outputs(leaves)
+            graph = captured.finish([loss_value, *outputs])
         wrt = range(len(captured.leaves))
         seed = np.ones((), dtype=loss_value.type.np_dtype)
-        arguments = [*arguments_of(captured.trace, graph), seed]
+        arguments = [*captured.arguments(graph), seed]
         results = apply(dce(reverse(graph, wrt, [0])), arguments)
         value = as_result(results[0], weak_of(loss) if type(loss) is Tracer else None)
         rest = rebuild(results[1 : 1 + len(outputs)])
-        gradients = [as_result(g, fresh=True) for g in results[1 + len(outputs) :]]
+        captured.write_back(results)
+        gradients = [as_result(g, fresh=True) for g in results[len(graph.outputs) :]]
         found = captured.rebuild(gradients)
         value = (value, tree.unflatten(treedef, rest)) if has_aux else value
         return value, (found[0] if isinstance(argnums, int) else found)
@@ -97,20 +98,21 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     work is done once, however often `pullback` is called.
     """
     _check_callable(function, "vjp")
-    captured = _Capture(function, primals, {}, range(len(primals)))
-    out, aux = _pair(captured.result, "vjp") if has_aux else (captured.result, None)
-    leaves, treedef = tree.flatten(out)
-    values = [captured.value(leaf) for leaf in leaves]
-    weak = [weak_of(leaf) for leaf in leaves]
-    aux_leaves, aux_treedef = tree.flatten(aux)
-    aux_values, aux_rebuild = captured.outputs(aux_leaves)
-    graph = captured.trace.finish([*values, *aux_values])
+    with _Capture(function, primals, {}, range(len(primals))) as captured:
+        out, aux = _pair(captured.result, "vjp") if has_aux else (captured.result, None)
+        leaves, treedef = tree.flatten(out)
+        values = [captured.value(leaf) for leaf in leaves]
+        weak = [weak_of(leaf) for leaf in leaves]
+        aux_leaves, aux_treedef = tree.flatten(aux)
+        aux_values, aux_rebuild = captured.outputs(aux_leaves)
+        graph = captured.finish([*values, *aux_values])
     seeds = [i for i, v in enumerate(values) if v.type.is_float]
     types = [values[i].type for i in seeds]
     shown = len(graph.outputs)
     both = dce(reverse(graph, range(len(captured.leaves)), seeds))
     first, second = split(both, len(graph.inputs), shown)
-    results = apply(first, arguments_of(captured.trace, graph))
+    results = apply(first, captured.arguments(graph))
+    captured.write_back(results)
     residuals = results[shown:]
 
     def pullback(cotangent: Any) -> Any:
@@ -128,7 +130,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     shown_out = tree.unflatten(treedef, ready)
     if not has_aux:
         return shown_out, pullback
-    rest = aux_rebuild(results[len(values) : shown])
+    rest = aux_rebuild(results[len(values) : len(values) + len(aux_values)])
     return shown_out, pullback, tree.unflatten(aux_treedef, rest)
 
 
@@ -143,19 +145,20 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         if not isinstance(given, list | tuple):
             kind = type(given).__name__
             raise GradientError(message(f"jvp takes {what} as a tuple of arguments, got a {kind}"))
-    captured = _Capture(function, tuple(primals), {}, range(len(primals)))
-    directions, structure = tree.flatten(tuple(tangents))
-    wanted = tree.structure(tuple(primals))
-    if structure != wanted:
-        raise GradientError(message(f"tangents have the structure {structure}, primals have {wanted}"))
-    rows = zip(directions, captured.inputs, captured.paths, strict=True)
-    moved = [_like(d, v.type, f"tangent of {path}") for d, v, path in rows]
-    leaves, treedef = tree.flatten(captured.result)
-    values = [captured.value(leaf) for leaf in leaves]
-    graph = captured.trace.finish(values)
-    arguments = arguments_of(captured.trace, graph)
+    with _Capture(function, tuple(primals), {}, range(len(primals))) as captured:
+        directions, structure = tree.flatten(tuple(tangents))
+        wanted = tree.structure(tuple(primals))
+        if structure != wanted:
+            raise GradientError(message(f"tangents have the structure {structure}, primals have {wanted}"))
+        rows = zip(directions, captured.inputs, captured.paths, strict=True)
+        moved = [_like(d, v.type, f"tangent of {path}") for d, v, path in rows]
+        leaves, treedef = tree.flatten(captured.result)
+        values = [captured.value(leaf) for leaf in leaves]
+        graph = captured.finish(values)
+    arguments = captured.arguments(graph)
     results = apply(dce(forward(graph, range(len(captured.leaves)))), [*arguments, *moved])
-    floats = iter(results[len(values) :])
+    captured.write_back(results)
+    floats = iter(results[len(graph.outputs) :])
     out, tangent = [], []
     for value, result, leaf in zip(values, results, leaves, strict=False):
         out.append(as_result(result, weak_of(leaf)))
@@ -165,7 +168,10 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
 
 class _Capture:
-    """A call of `function` with the leaves of its arguments `argnums` traced, and all else as it is."""
+    """A call of `function` with the leaves of its arguments `argnums` traced, and all else as it is.
+
+    `with` it the function is called, and captured until `finish`.
+    """
 
     def __init__(
         self,
@@ -181,17 +187,50 @@ class _Capture:
         self.tracers: list[Tracer] = []
         names = positional_names(signature_of(function), len(args))
         self.treedef = tree.structure(tuple(args[n] for n in argnums))
-        given = list(args)
+        self._given = list(args)
+        self._call = lambda: function(*self._given, **kwargs)
+        self._written: list[tuple[Any, int]] = []  # (array, tracer or storage; position among the outputs)
+        for n in argnums:
+            leaves, treedef = tree.flatten(args[n])
+            paths = leaf_paths(names[n], args[n])
+            traced = [self._input(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
+            self._given[n] = tree.unflatten(treedef, traced)
+
+    def __enter__(self) -> _Capture:
+        self.trace.__enter__()
         try:
-            for n in argnums:
-                leaves, treedef = tree.flatten(args[n])
-                paths = leaf_paths(names[n], args[n])
-                traced = [self._input(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
-                given[n] = tree.unflatten(treedef, traced)
-            self.result = function(*given, **kwargs)
+            self.result = self._call()
         except BaseException:
-            self.trace.active = False
+            self.trace.__exit__()
             raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.trace.__exit__()
+
+    def finish(self, outputs: Sequence[Value]) -> Graph:
+        """The captured graph: `outputs`, then what the arrays that the function wrote hold at its end."""
+        found = list(outputs)
+        changed = [
+            (leaf, tracer.value)
+            for leaf, tracer, value in zip(self.leaves, self.tracers, self.inputs, strict=True)
+            if tracer.storage.value is not value and isinstance(leaf, np.ndarray | Tracer)
+        ]
+        for target, value in [*changed, *((w.target, w.value) for w in self.trace.written())]:
+            self._written.append((target, len(found)))
+            found.append(value)
+        return self.trace.finish(found)
+
+    def arguments(self, graph: Graph) -> list[Any]:
+        """What to give for the graph's inputs; of arrays that will be written, copies: residuals may be views."""
+        written = [target for target, _ in self._written if isinstance(target, np.ndarray)]
+        given = arguments_of(self.trace, graph)
+        return [a.copy() if any(a is w for w in written) else a for a in given]
+
+    def write_back(self, results: Sequence[Any]) -> None:
+        """Let the caller's arrays, and those closed over, be what the function made of them."""
+        for target, at in self._written:
+            write_back(target, results[at])
 
     def _input(self, leaf: Any, path: str) -> Tracer:
         type_ = _float_type(leaf, path)

@@ -16,7 +16,7 @@ import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, UnsupportedError, message
 from weft.frontend.numpy_api.registry import FUNCTIONS, UFUNCS, method
-from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit
+from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, assign, cast, constant, emit
 from weft.ir import ops
 from weft.ir.opdef import BY_NUMPY
 from weft.ir.types import NAMES, dtype_name
@@ -29,8 +29,9 @@ _LOOPS: dict[tuple[Any, ...], tuple[np.dtype, ...]] = {}
 def array_ufunc(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What NumPy's protocol calls."""
     kwargs = {k: v for k, v in kwargs.items() if not (v is None or k in ("order", "subok"))}
-    if "out" in kwargs:
-        _refuse_out(ufunc, kwargs["out"], inputs)
+    out = kwargs.pop("out", None)
+    if out is not None:
+        return _with_out(ufunc, how, inputs, kwargs, out if isinstance(out, tuple) else (out,))
     if how == "reduce" and "where" not in kwargs:
         return _reduce(ufunc, *inputs, **kwargs)
     kwargs.pop("casting", None)
@@ -46,6 +47,25 @@ def array_ufunc(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[s
         a, b = as_tracer(a, like), as_tracer(b, like)
         inputs = (emit(ops.movement.reshape, a, shape=a.shape + (1,) * b.ndim), b)
     return call(ufunc, *inputs, dtype=dtype)
+
+
+def _with_out(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[str, Any], outs: Any) -> Any:
+    """`out=`: arrays that take the results, where `where=` is true."""
+    like = next(x for x in (*inputs, *outs) if type(x) is Tracer)
+    where = kwargs.pop("where", True)
+    ready = [x if x is None or type(x) is Tracer else as_tracer(x, like) for x in outs]
+    operands = inputs if any(type(x) is Tracer for x in inputs) else [as_tracer(inputs[0], like), *inputs[1:]]
+    results = array_ufunc(ufunc, how, operands, kwargs)
+    found = []
+    for target, result in zip(ready, results if isinstance(results, tuple) else (results,), strict=True):
+        if target is None:
+            found.append(result)
+            continue
+        if where is not True:
+            result = FUNCTIONS[np.where](where, result, target)
+        found.append(store(target, result))
+    shown = [given if given is not None else made for given, made in zip(outs, found, strict=True)]
+    return shown[0] if len(shown) == 1 else tuple(shown)
 
 
 def call(ufunc: np.ufunc, *operands: Any, dtype: Any = None) -> Any:
@@ -150,62 +170,21 @@ def operate(ufunc: np.ufunc, *operands: Any) -> Any:
 def augment(ufunc: np.ufunc, target: Tracer, operand: Any) -> Tracer:
     """`target += operand`: of a 0-d value another value; of an array the same array with other elements."""
     result: Tracer = operate(ufunc, target, operand)
-    if not target.value.type.dims:
+    if not target.type.dims:
         return result
-    aliases = target.aliases
-    if aliases is not None and (aliases.argument or aliases.others(target)):
-        who = "an argument of the traced function" if aliases.argument else "an array that has views"
-        _refuse_mutation(f"changes {who} in place", target, f"{_symbol(ufunc)}=")
+    return store(target, result)
+
+
+def store(target: Tracer, result: Tracer) -> Tracer:
+    """`out=target`: the result of a ufunc put in place. Raises ShapeError, and DTypeError by same-kind casting."""
     if result.shape != target.shape:
         text = f"an array of shape {target.shape} can't take a result of shape {result.shape} in place"
         raise ShapeError(message(text, [target.value], "Write a = a + b."))
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):
         text = f"{result.dtype} results can't be stored in place in {target.dtype} (same-kind casting)"
         raise DTypeError(message(text, [target.value], "Write a = a + b, or b.astype(a.dtype)."))
-    if result.trace is not target.trace:
-        _refuse_mutation("changes an array of an outer function in place", target, f"{_symbol(ufunc)}=")
-    target.value = cast(result, target.dtype).value
-    target.weak, target.aliases = None, None
+    assign(target, cast(result, target.dtype))
     return target
-
-
-_SYMBOLS = {
-    np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/", np.floor_divide: "//",
-    np.remainder: "%", np.power: "**", np.matmul: "@", np.bitwise_and: "&", np.bitwise_or: "|",
-    np.bitwise_xor: "^", np.left_shift: "<<", np.right_shift: ">>",
-}  # fmt: skip
-
-
-def _symbol(ufunc: np.ufunc) -> str:
-    return _SYMBOLS.get(ufunc, ufunc.__name__)
-
-
-def _refuse_mutation(problem: str, target: Tracer, symbol: str) -> None:
-    name = target.value.name or "a"
-    advice = f"Mutation comes later. Write {name} = {name} {symbol[:-1]} ... instead of {name} {symbol} ..."
-    raise UnsupportedError(message(problem, [target.value], advice))
-
-
-@method("__setitem__")
-def set_item(target: Tracer, key: Any, value: Any) -> None:
-    """Refused."""
-    advice = (
-        "Assigning to elements comes later. Build the new array instead:\n"
-        "np.where(mask, new, old) by a mask, np.concatenate([...]) or np.stack([...]) from its parts."
-    )
-    raise UnsupportedError(message("assigns to elements of a traced array", [target.value], advice))
-
-
-def _refuse_out(ufunc: np.ufunc, out: Any, inputs: Sequence[Any]) -> None:
-    first = out[0] if isinstance(out, tuple) else out
-    symbol = _SYMBOLS.get(ufunc)
-    advice = f"out= comes later. Write result = np.{ufunc.__name__}(...) without it."
-    if inputs and first is inputs[0] and isinstance(first, np.ndarray) and symbol:
-        problem = f"changes a NumPy array in place by a traced value (`{symbol}=`, or out=)"
-        advice = f"Mutation comes later. Write a = a {symbol} b."
-    else:
-        problem = f"np.{ufunc.__name__} with out= can't be traced (yet)"
-    raise UnsupportedError(message(problem, _values(inputs), advice))
 
 
 _REDUCERS: dict[np.ufunc, Any] = {
