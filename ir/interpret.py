@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from weft.ir.graph import Graph, Op, Value
+from weft.ir.opdef import OpDef
+from weft.ir.ops.control import call, cond, for_loop, while_loop
 
 
 def interpret(graph: Graph, arguments: Sequence[Any], *, check: bool = False) -> list[np.ndarray]:
     """Run `graph` on arrays and return its outputs as arrays (views of arguments where an op gives views).
 
     An array is let go after its last use. With `check`, every result is compared with its type. Raises
-    TypeError when an argument's dtype or shape is not the input's, or (with `check`) a result's.
+    TypeError when an argument's dtype or shape is not the input's, or (with `check`) a result's, and IndexError
+    when an index is out of bounds (see `weft.ir.ops.update`).
     """
     if len(arguments) != len(graph.inputs):
         raise TypeError(f"{graph.name} takes {len(graph.inputs)} arguments, got {len(arguments)}")
@@ -41,10 +44,51 @@ def interpret(graph: Graph, arguments: Sequence[Any], *, check: bool = False) ->
 
 
 def _apply(op: Op, operands: list[np.ndarray], check: bool) -> Sequence[Any]:
-    if op.regions:
-        return interpret(op.regions[0], operands, check=check)
-    out = op.kind.reference(*operands, **op.attrs)
+    run = _CONTROL.get(op.kind)
+    if run is not None:
+        return run(op, operands, check)
+    try:
+        out = op.kind.reference(*operands, **op.attrs)
+    except IndexError as error:
+        if op.location is not None:
+            error.add_note(f"at {op.location}")
+        raise
     return out if isinstance(out, tuple) else (out,)
+
+
+def _call(op: Op, operands: list[np.ndarray], check: bool) -> Sequence[np.ndarray]:
+    return interpret(op.regions[0], operands, check=check)
+
+
+def _cond(op: Op, operands: list[np.ndarray], check: bool) -> Sequence[np.ndarray]:
+    then, orelse = op.regions
+    return interpret(then if operands[0] else orelse, operands[1:], check=check)
+
+
+def _while_loop(op: Op, operands: list[np.ndarray], check: bool) -> Sequence[np.ndarray]:
+    test, body = op.regions
+    count = op.attrs["carried"]
+    carried, constants = operands[:count], operands[count:]
+    while interpret(test, [*carried, *constants], check=check)[0]:
+        carried = interpret(body, [*carried, *constants], check=check)
+    return carried
+
+
+def _for_loop(op: Op, operands: list[np.ndarray], check: bool) -> Sequence[np.ndarray]:
+    (body,) = op.regions
+    start, stop, *rest = operands
+    carried, constants = rest[: op.attrs["carried"]], rest[op.attrs["carried"] :]
+    for i in range(int(start), int(stop), op.attrs["step"]):
+        carried = interpret(body, [np.asarray(i, np.int64), *carried, *constants], check=check)
+    return carried
+
+
+_CONTROL: dict[OpDef, Callable[[Op, list[np.ndarray], bool], Sequence[np.ndarray]]] = {
+    call: _call,
+    cond: _cond,
+    while_loop: _while_loop,
+    for_loop: _for_loop,
+}
 
 
 def _fits(array: np.ndarray, value: Value) -> bool:

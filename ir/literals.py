@@ -1,7 +1,7 @@
 """Numbers and attributes as text, both ways.
 
     f32(0.5)   f32([[1.0, nan], [-inf, -0.0]])   bool(True)   u64(18446744073709551615)   f16(bits(0x7e01))
-    axes=(0, 1)   dtype=f32   perm=()
+    axes=(0, 1)   dtype=f32   perm=()   types=(f32[3], i64)
 
 A float is the shortest text that reads back to the same bits; a NaN other than the two quiet ones without a
 payload is written by its bits. Reading walks the tree of Python's parser and raises `Unreadable`.
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from weft.ir.types import NAMES, TensorType, dtype_name
+from weft.ir.types import NAMES, STACK, TensorType, dtype_name
+from weft.ir.types import read_type as type_of_text
 
 
 class Unreadable(Exception):
@@ -70,10 +71,10 @@ def _nested(array: np.ndarray) -> str:
 
 
 def attribute(value: Any) -> str:
-    """An attribute: a number, a string (dtype names bare), a bool, None, or a tuple of those."""
+    """An attribute: a number, a string (types bare), a bool, None, or a tuple of those."""
     if isinstance(value, np.ndarray):
         return constant_text(value)
-    if isinstance(value, str) and value in NAMES:
+    if isinstance(value, str) and type_of_text(value) is not None:
         return value
     if isinstance(value, float | np.generic):
         return literal(value)
@@ -90,6 +91,8 @@ def read_type(node: ast.expr | None, owner: Any) -> TensorType:
     if isinstance(node, ast.Subscript):
         name = node.value
         dims = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if isinstance(node, ast.Name) and node.id == STACK.dtype:
+        return STACK
     if not isinstance(name, ast.Name) or name.id not in NAMES:
         raise Unreadable(node or owner, f"expected a type such as f32[4, 3] (dtypes: {', '.join(NAMES)})")
     out = []
@@ -182,8 +185,8 @@ def read_constant(node: ast.Call, type: TensorType | None) -> np.ndarray:
 def read_attribute(node: ast.expr) -> Any:
     if isinstance(node, ast.Tuple):
         return tuple(read_attribute(e) for e in node.elts)
-    if isinstance(node, ast.Name) and node.id in NAMES:
-        return node.id
+    if isinstance(node, ast.Subscript) or isinstance(node, ast.Name) and node.id in (*NAMES, STACK.dtype):
+        return str(read_type(node, node))
     body, negative = _unsigned(node)
     value = body.value if isinstance(body, ast.Constant) else None
     if isinstance(body, ast.Name) and body.id in ("nan", "inf"):

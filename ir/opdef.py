@@ -35,7 +35,8 @@ class OpDef:
     """Definition of an op.
 
     name: its spelling in the text. family: what passes and code generation may assume ("elementwise",
-    "reduce", "movement", "index", "dot", "source", "control"). infer(types, attrs) -> result types.
+    "reduce", "movement", "index", "dot", "source", "control", "stack"). infer(types, attrs) -> result types;
+    where `regions` names the graphs that the op holds, infer(types, attrs, regions).
     reference(*arrays, **attrs) -> array: what it means. numpy: the NumPy functions that it is.
     scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
     pull, push, linear: derivative, see the module. domain: (low, high) of test samples, one per operand or
@@ -55,6 +56,7 @@ class OpDef:
     domain: Any = (-2.0, 2.0)
     dtypes: str = "biuf"
     attr_names: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any:

@@ -3,9 +3,10 @@
 Python's own parser makes the tree, and this module walks it; nothing is ever executed. What the walk meets
 is one of these, and anything else is a ParseError that says what was expected on which line:
 
-    function   [@kernel] def name(x: f32[3], ...) -> (f32, i64[2]): statement... return operand, ...
+    function   [@kernel or @region] def name(x: f32[3], ...) -> (f32, i64[2]): statement... return operand, ...
     statement  y: f32[3] = op(operand, ..., attr=value, ...)        one result, its type checked
                a, b = kernel(operand, ...)                          several results of a function above
+               a, b = loop(operand, ..., attr=value, ..., body=f)   an op that holds functions above
                w: f32[2] = f32([0.5, 1.0])                          a constant
     operand    a name, or a literal: f32(0.5), bool(True), f64(-inf), f16(bits(0x7e01))
 """
@@ -40,7 +41,7 @@ class ParseError(ValueError):
 
 
 def parse(text: str) -> Graph:
-    """The last function of `text`; functions above it are kernels that it may call. Raises ParseError."""
+    """The last function of `text`; functions above it are what its ops hold. Raises ParseError."""
     lines = re.split("\r\n|\r|\n", text)
     try:
         with warnings.catch_warnings():  # "'int' object is not callable" and the like
@@ -63,10 +64,10 @@ def _module(tree: ast.Module, lines: list[str]) -> Graph:
         if not isinstance(node, ast.FunctionDef):
             raise Unreadable(node, "expected a function, `def name(...) -> type:`")
         if not more:
-            raise Unreadable(node, "expected the end: only functions marked @kernel have another below them")
+            raise Unreadable(node, "expected the end: only functions marked @kernel or @region have another below them")
         for d in node.decorator_list:
-            if not isinstance(d, ast.Name) or d.id != "kernel" or len(node.decorator_list) > 1:
-                raise Unreadable(d, "expected @kernel and no other decorator")
+            if not isinstance(d, ast.Name) or d.id not in ("kernel", "region") or len(node.decorator_list) > 1:
+                raise Unreadable(d, "expected @region or @kernel and no other decorator")
         if node.name in functions or node.name in REGISTRY or node.name in NAMES:
             raise Unreadable(node, f"expected a new name, {node.name!r} is taken")
         more = bool(node.decorator_list)
@@ -153,24 +154,34 @@ class _Function:
             operands = [self.operand(arg) for arg in node.args]
             body = self.functions.get(callee)
             kind = call if body else REGISTRY[callee]
-            results = self.emit(node, kind, operands, attrs, names, (body,) if body else ())
+            regions = (body,) if body else tuple(attrs.pop(k) for k in kind.regions)
+            results = self.emit(node, kind, operands, attrs, names, regions)
         self.values.update(zip(names, results, strict=True))
         return results
 
     def attributes(self, node: ast.Call, callee: str) -> dict[str, Any]:
+        """What the keywords say, in the op's order: its attributes, then the graphs that it holds."""
         want: tuple[str, ...] = ()
+        regions: tuple[str, ...] = ()
         if callee not in self.functions:
             if callee not in REGISTRY or callee in ("call", "constant"):
                 near = _near(callee, [*REGISTRY, *self.functions])
                 raise Unreadable(node, f"expected an op or a kernel defined above, got {callee!r}{near}")
-            want = REGISTRY[callee].attr_names
+            regions = REGISTRY[callee].regions
+            want = (*REGISTRY[callee].attr_names, *regions)
         have = [k.arg or "**" for k in node.keywords]
         if sorted(have) != sorted(want):
             said = ", ".join(f"{k}=" for k in want) or "no attributes"
             got = ", ".join(f"{k}=" for k in have) or "none"
             raise Unreadable(node, f"expected {callee} with {said}, got {got}")
-        given = {k.arg: read_attribute(k.value) for k in node.keywords}
+        given = {k.arg: self.region(k.value) if k.arg in regions else read_attribute(k.value) for k in node.keywords}
         return {k: given[k] for k in want}
+
+    def region(self, node: ast.expr) -> Graph:
+        graph = self.functions.get(node.id) if isinstance(node, ast.Name) else None
+        if graph is None:
+            raise Unreadable(node, "expected the name of a function above")
+        return graph
 
     def emit(
         self,

@@ -13,7 +13,17 @@
 
 A literal (a 0-d constant without a name) is written where it is used, as `dtype(number)`; other constants
 have a line, `w: f32[2] = f32([0.5, 1.0])`. A graph held by a `call` is a function marked `@kernel` above its
-user. Names are the values' hints where those are free; locations are comments.
+user; the graphs that a loop or branch holds are marked `@region`, and named by keywords:
+
+    @region
+    def body(i: i64, x: f32[4]) -> f32[4]:
+        ...
+
+    def main(n: i64, x0: f32[4]) -> f32[4]:
+        x: f32[4] = for_loop(i64(0), n, x0, carried=1, step=1, body=body)
+        return x
+
+Names are the values' hints where those are free; locations are comments.
 """
 
 from __future__ import annotations
@@ -27,9 +37,9 @@ import numpy as np
 from weft.ir.graph import PRINTER, Graph, Op, Value, is_literal
 from weft.ir.literals import attribute, constant_text
 from weft.ir.opdef import REGISTRY
-from weft.ir.types import NAMES
+from weft.ir.types import NAMES, STACK
 
-LITERAL_NAMES = frozenset({"nan", "inf", "bits", "kernel", "__debug__"})
+LITERAL_NAMES = frozenset({"nan", "inf", "bits", "kernel", "region", STACK.dtype, "__debug__"})
 WIDTH = 110
 
 
@@ -84,30 +94,32 @@ def types_text(values: tuple[Value, ...]) -> str:
     return "(" + ", ".join(str(v.type) for v in values) + ")"
 
 
-def _regions(graph: Graph) -> list[Graph]:
-    """The graphs held by `graph`'s ops, inner ones first, each once."""
-    found: dict[Graph, None] = {}
+def _regions(graph: Graph) -> dict[Graph, str]:
+    """The graphs held by `graph`'s ops, inner ones first, each once, and how they are marked."""
+    found: dict[Graph, str] = {}
 
     def visit(g: Graph) -> None:
         for op in g.ops:
             for region in op.regions:
                 if region not in found:
                     visit(region)
-                    found[region] = None
+                    found[region] = "@region\n"
+                if op.kind.regions == ("kernel",):
+                    found[region] = "@kernel\n"
 
     visit(graph)
-    return list(found)
+    return found
 
 
 def print_graph(graph: Graph, *, locations: bool = True) -> str:
-    """Text of a graph and, above it, of the graphs that its calls hold."""
+    """Text of a graph and, above it, of the graphs that its ops hold."""
     functions = Names()
     parts = []
     regions = _regions(graph)
     name_of = {g: functions.fresh(g.name or "main") for g in [graph, *regions]}
     for g in [*regions, graph]:
         lines, _ = listing(g, name_of, locations=locations)
-        parts.append("@kernel\n" * (g is not graph) + "\n".join(lines) + "\n")
+        parts.append(regions.get(g, "") + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
@@ -143,9 +155,11 @@ def _statement(op: Op, literals: dict[Value, str], functions: dict[Graph, str], 
     if op.kind.name == "constant" and isinstance(op.attrs.get("value"), np.ndarray):
         body = constant_text(op.attrs["value"])
     else:
-        callee = functions.get(op.regions[0], op.regions[0].name) if op.regions else op.kind.name
+        regions = {k: functions.get(r, r.name) for k, r in zip(op.kind.regions, op.regions, strict=False)}
+        callee = regions.pop("kernel", op.kind.name)
         args = [literals.get(v) or name(v) for v in op.operands]
         args += [f"{k}={attribute(v)}" for k, v in op.attrs.items()]
+        args += [f"{k}={function}" for k, function in regions.items()]
         body = f"{callee}({', '.join(args)})"
     if not op.results:
         return body

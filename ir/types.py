@@ -2,10 +2,14 @@
 
 A `TensorType` says what a value holds: `f32[32, 10]` is a float32 array of shape (32, 10), `f32` is a
 0-d one. Layout, device and aliasing are not types: passes that need them keep their own tables.
+
+`stack` is the one type that is no array: what a loop leaves for its backward loop (see `weft.ir.ops.stack`).
+It has no element type, so it is not among `NAMES`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,6 +30,7 @@ NAMES: dict[str, np.dtype] = {
     "f64": np.dtype(np.float64),
 }
 _BY_DTYPE: dict[np.dtype, str] = {dtype: name for name, dtype in NAMES.items()}
+_TEXT = re.compile(r"(\w+)(?:\[(\d+(?:, \d+)*)\])?")
 
 
 def dtype_name(dtype: object) -> str:
@@ -49,7 +54,8 @@ class TensorType:
 
     @cached_property
     def np_dtype(self) -> np.dtype:
-        return NAMES[self.dtype]
+        """The dtype of arrays that hold it; the interpreter holds a stack in a 0-d object array."""
+        return np.dtype(object) if self.is_stack else NAMES[self.dtype]
 
     @property
     def rank(self) -> int:
@@ -68,6 +74,10 @@ class TensorType:
         return self.size * self.np_dtype.itemsize
 
     @property
+    def is_stack(self) -> bool:
+        return self.dtype == "stack"
+
+    @property
     def is_float(self) -> bool:
         return self.dtype[0] == "f"
 
@@ -83,6 +93,18 @@ class TensorType:
 
     def __str__(self) -> str:
         return self.dtype if not self.dims else f"{self.dtype}[{', '.join(map(str, self.dims))}]"
+
+
+STACK = TensorType("stack")
+
+
+def read_type(text: str) -> TensorType | None:
+    """The type that prints as `text`, None when none does."""
+    found = _TEXT.fullmatch(text)
+    if found is None or found[1] not in (*NAMES, STACK.dtype):
+        return None
+    type_ = TensorType(found[1], tuple(map(int, found[2].split(", "))) if found[2] else ())
+    return type_ if str(type_) == text and (type_ == STACK or not type_.is_stack) else None
 
 
 def broadcast_dims(*shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ A graph is valid when
 * attributes are plain (numbers, strings, bools, None, tuples), so that they print, hash and compare;
 * a constant is an array of its own: contiguous, native, and not writeable by whoever gave it;
 * a region reads only its own inputs, and is valid itself;
+* a stack is used at most once, and is no constant of a loop;
 * every output is defined.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import REGISTRY, IRTypeError
+from weft.ir.ops.control import constant_operands, is_loop
 from weft.ir.text import listing
 from weft.ir.types import NAMES, TensorType
 
@@ -36,8 +38,9 @@ def verify(graph: Graph, *, after: str = "") -> Graph:
         if problem:
             raise _error(graph, None, problem, after)
         defined.add(v)
+    used: set[Value] = set()
     for i, op in enumerate(graph.ops):
-        problem = _problem(op, defined)
+        problem = _problem(op, defined) or _stack_problem(op, used)
         if problem:
             raise _error(graph, i, problem, after)
         for region in op.regions:
@@ -46,6 +49,9 @@ def verify(graph: Graph, *, after: str = "") -> Graph:
     for v in graph.outputs:
         if v not in defined:
             raise _error(graph, len(graph.ops), f"output {v.name or '?'}: {v.type} is never defined", after)
+        if v in used:
+            raise _error(graph, len(graph.ops), f"output {v.name or '?'} is a stack that is used already", after)
+        used.update((v,) if v.type.is_stack else ())
     return graph
 
 
@@ -60,7 +66,7 @@ def _problem(op: Op, defined: set[Value]) -> str:
         return f"op {op.kind.name} is not in the table"
     if set(op.attrs) != set(op.kind.attr_names):
         return f"attributes {sorted(op.attrs)} where {op.kind.name} has {sorted(op.kind.attr_names)}"
-    if len(op.regions) != (op.kind.family == "control"):
+    if len(op.regions) != len(op.kind.regions):
         return f"{op.kind.name} with {len(op.regions)} regions"
     for name, value in op.attrs.items():
         problem = _constant_problem(value) if op.kind.name == "constant" else _attribute_problem(value)
@@ -69,6 +75,18 @@ def _problem(op: Op, defined: set[Value]) -> str:
     if op.kind.arity not in (-1, len(op.operands)):
         return f"{len(op.operands)} operands where {op.kind.name} takes {op.kind.arity}"
     return _result_problem(op)
+
+
+def _stack_problem(op: Op, used: set[Value]) -> str:
+    """Enters the stacks that this op uses."""
+    for i, v in enumerate(op.operands):
+        if v.type.is_stack:
+            if v in used:
+                return f"operand {i} ({v.name or '?'}) is a stack that is used already"
+            if is_loop(op) and v in constant_operands(op):
+                return f"operand {i} ({v.name or '?'}) is a stack and not carried"
+            used.add(v)
+    return ""
 
 
 def _result_problem(op: Op) -> str:
@@ -86,6 +104,8 @@ def _result_problem(op: Op) -> str:
 
 
 def _type_problem(t: TensorType) -> str:
+    if t.is_stack and t.dims == ():
+        return ""
     if t.dtype not in NAMES:
         return f"{t} has no dtype of weft's"
     if type(t.dims) is not tuple or any(type(d) is not int or d < 0 for d in t.dims):

@@ -14,7 +14,7 @@ from weft.ir import NAMES, REGISTRY, Builder, Graph, TensorType
 from weft.ir.opdef import OpDef
 
 Shape = tuple[int, ...]
-INDEXED = {"gather", "scatter_add"}
+INDEXED = {"gather", "scatter_add", "scatter"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,19 @@ class Case:
         return "i64" if self.is_index(i) else dtype
 
     def is_index(self, i: int) -> bool:
-        return self.op in INDEXED and 1 <= i <= len(self.attrs["axes"])
+        return self._room(i) is not None
+
+    def _room(self, i: int) -> int | None:
+        """How many values operand i may have as an index, None if it is none."""
+        if self.op == "bound":
+            return int(self.attrs["size"])
+        if self.op in INDEXED and 1 <= i <= len(self.attrs["axes"]):
+            return self.shapes[0][self.attrs["axes"][i - 1]]
+        first = {"dynamic_slice": 1, "dynamic_update": 2}.get(self.op)
+        if first is None or i < first:
+            return None
+        size = self.attrs["sizes"] if self.op == "dynamic_slice" else self.shapes[1]
+        return self.shapes[0][i - first] - size[i - first] + 1
 
     def operands(self, dtype: str, seed: int = 0) -> list[np.ndarray]:
         """Samples: floats spread over the domain, no two of them close; small integers; indices in range."""
@@ -61,7 +73,7 @@ class Case:
             elif t.is_float:
                 array = self._spread(i, t, rng)
             elif self.is_index(i):
-                array = rng.integers(0, self.shapes[0][self.attrs["axes"][i - 1]], t.dims)
+                array = rng.integers(0, self._room(i), t.dims)
             else:
                 array = rng.integers(0 if t.dtype[0] == "u" else -5, 6, t.dims)
             out.append(np.asarray(array).astype(t.np_dtype))
@@ -163,6 +175,28 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
         (((4, 3), (2, 2), (2, 2, 3)), {"axes": (0,)}), (((4, 3), (5,), (5, 4)), {"axes": (1,)}),
         (((4, 3), (2, 1), (3,), (2, 3)), {"axes": (0, 1)}), (((4, 3), (), (3,)), {"axes": (0,)}),
     ],
+    "scatter": [
+        (((4,), (3,), (3,)), {"axes": (0,)}), (((2,), (6,), (6,)), {"axes": (0,)}),
+        (((4, 3), (2, 2), (2, 2, 3)), {"axes": (0,)}), (((4, 3), (5,), (5, 4)), {"axes": (1,)}),
+        (((2, 3), (4, 1), (3,), (4, 3)), {"axes": (0, 1)}), (((4, 3), (), (3,)), {"axes": (0,)}),
+        (((2, 2, 2), (3,), (2, 3), (2, 3, 2)), {"axes": (0, 2)}), (((4,), (0,), (0,)), {"axes": (0,)}),
+    ],
+    "update": [
+        (((5,), (3,)), {"start": (1,), "stop": (4,), "step": (1,)}),
+        (((7,), (2,)), {"start": (1,), "stop": (7,), "step": (3,)}),
+        (((4,), (0,)), {"start": (2,), "stop": (2,), "step": (1,)}),
+        (((4, 5), (2, 3)), {"start": (1, 0), "stop": (4, 5), "step": (2, 2)}),
+        (((), ()), {"start": (), "stop": (), "step": ()}),
+    ],
+    "dynamic_slice": [
+        (((5,), ()), {"sizes": (3,)}), (((4, 3), (), ()), {"sizes": (1, 3)}), (((4, 3), (), ()), {"sizes": (2, 2)}),
+        (((),), {"sizes": ()}), (((3, 0), (), ()), {"sizes": (1, 0)}), (((3,), ()), {"sizes": (3,)}),
+    ],
+    "dynamic_update": [
+        (((5,), (3,), ()), {}), (((4, 3), (1, 3), (), ()), {}), (((4, 3), (2, 2), (), ()), {}), (((), ()), {}),
+        (((3,), (0,), ()), {}), (((3,), (3,), ()), {}),
+    ],
+    "bound": [((s,), {"size": n, "axis": 1}) for s, n in (((), 3), ((4,), 1), ((2, 3), 7))],
     "dot": [
         (((2, 3), (3, 4)), {"batch": ((), ()), "contract": ((1,), (0,))}),
         (((2, 3), (4, 3)), {"batch": ((), ()), "contract": ((1,), (1,))}),

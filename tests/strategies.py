@@ -7,7 +7,7 @@
 
 `graphs(...)` is a hypothesis strategy (it shrinks); `random_graph(seed, ...)` is one graph for a seed. Both take
 
-    ops        names of ops to draw from (default: all but `call`)
+    ops        names of ops to draw from (default: all that hold no graphs, but for UPDATES and stacks)
     dtypes     IR dtypes to draw from
     max_ops    about how many ops
     calls      whether some ops are `call`s of smaller random graphs
@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 
 from weft.ir import NAMES, REGISTRY, Builder, Graph, Location, TensorType, Value
 
-ALL_OPS = frozenset(REGISTRY) - {"call"}
+UPDATES = frozenset({"update", "dynamic_slice", "dynamic_update", "scatter", "bound"})
+ALL_OPS = frozenset(k.name for k in REGISTRY.values() if k.family not in ("control", "stack")) - UPDATES
 FLOATS = ("f32", "f64")
 # Ops that may turn a difference in the last bit into a different result.
 JUMPS = frozenset("""
@@ -301,6 +302,52 @@ class _Maker:
             same = [v for v in self.pool if v.type == t]
             updates = self.rnd.choice(same) if same else self.input(x.dtype, t.dims)
             self.emit("scatter_add", x, *indices, updates, axes=axes)
+
+    def op_scatter(self) -> None:
+        x = self.of("biuf", low=1, least=1)
+        axes, indices = self.indices(x)
+        (t,) = REGISTRY["gather"].infer((x.type, *(i.type for i in indices)), {"axes": axes})
+        if t.size <= MAX_SIZE**2:
+            self.emit("scatter", x, *indices, self.of_type(t), axes=axes)
+
+    def of_type(self, t: TensorType) -> Value:
+        same = [v for v in self.pool if v.type == t]
+        return self.rnd.choice(same) if same else self.input(t.dtype, t.dims)
+
+    def op_update(self) -> None:
+        x = self.of("biuf")
+        start = tuple(self.rnd.randint(0, d) for d in x.shape)
+        stop = tuple(self.rnd.randint(lo, d) for lo, d in zip(start, x.shape, strict=True))
+        at = {"start": start, "stop": stop, "step": tuple(self.rnd.randint(1, 3) for _ in start)}
+        (part,) = REGISTRY["slice"].infer((x.type,), at)
+        self.emit("update", x, self.of_type(part), **at)
+
+    def window(self, x: Value) -> tuple[tuple[int, ...], list[Value]]:
+        """Sizes of a window in x and its starts: constants, or values taken modulo what is left of the axis."""
+        sizes = tuple(self.rnd.randint(0 if self.chance(8) else 1, d) if d else 0 for d in x.shape)
+        starts = []
+        for n, d in zip(sizes, x.shape, strict=True):
+            ints = [v for v in self.pool if v.type == TensorType("i64")]
+            raw = self.rnd.choice(ints) if ints and self.chance(2) else self.literal(self.rnd.randint(-9, 9), "i64")
+            starts.append(self.emit("mod", raw, self.literal(d - n + 1, "i64"), keep=False))
+        return sizes, starts
+
+    def op_dynamic_slice(self) -> None:
+        x = self.of("biuf")
+        sizes, starts = self.window(x)
+        self.emit("dynamic_slice", x, *starts, sizes=sizes)
+
+    def op_dynamic_update(self) -> None:
+        x = self.of("biuf")
+        sizes, starts = self.window(x)
+        self.emit("dynamic_update", x, self.of_type(x.type.with_dims(sizes)), *starts)
+
+    def op_bound(self) -> None:
+        ints = [v for v in self.pool if v.dtype == "i64"]
+        raw = self.rnd.choice(ints) if ints else self.literal(self.rnd.randint(-9, 9), "i64")
+        size = self.rnd.randint(1, 9)
+        inside = self.emit("mod", raw, self.literal(size, "i64"), keep=False)
+        self.emit("bound", inside, size=size, axis=self.rnd.randint(0, 3))
 
     def op_dot(self) -> None:
         a = self.of("iuf", low=1)

@@ -1,6 +1,18 @@
 """The ops, a file per family. Importing this package fills the table of `weft.ir.opdef`."""
 
-from weft.ir.ops import control, elementwise, index, linalg, logic, movement, reduce, source, transcendental
+from weft.ir.ops import (
+    control,
+    elementwise,
+    index,
+    linalg,
+    logic,
+    movement,
+    reduce,
+    source,
+    stack,
+    transcendental,
+    update,
+)
 
 __all__ = [
     "control",
@@ -11,5 +23,7 @@ __all__ = [
     "movement",
     "reduce",
     "source",
+    "stack",
     "transcendental",
+    "update",
 ]

@@ -1,4 +1,4 @@
-"""Gather by integer arrays and its transpose, scatter-add.
+"""Gather by integer arrays; its transpose, scatter-add; and the write of those places, scatter.
 
     gather(x, i0, i1, ...; axes)   x indexed along `axes`, one index array per axis, all of one dtype i64
 
@@ -6,7 +6,8 @@ NumPy's advanced indexing with the indexed axes put first: the result's dims are
 shape, then x's other axes in order. Indices lie in [0, dim) when they reach the op: the frontend wraps
 negative ones. An index out of range is clamped in compiled code unless checked (see codegen).
 `scatter_add(x, i0, ..., updates; axes)` adds `updates` (shaped like the gather's result) into x at those
-places; an element named twice gets both.
+places; an element named twice gets both. `scatter` sets them: of two writes to one place the last (in row-major
+order of the updates) wins, as in NumPy.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 
 from weft.ir.opdef import OpDef, register
 from weft.ir.ops.families import IRTypeError, Types, normal_axes
-from weft.ir.ops.movement import broadcast
+from weft.ir.ops.logic import equal, where
+from weft.ir.ops.movement import broadcast, reshape
+from weft.ir.ops.source import iota
 from weft.ir.types import TensorType, broadcast_dims
 
 
@@ -72,12 +75,15 @@ gather = register(
 )
 
 
-def _infer_scatter_add(types: Types, attrs: Any) -> Types:
-    x, *indices, updates = types
-    dims = _places("scatter_add", x, tuple(indices), attrs["axes"])
-    if updates.dims != dims or updates.dtype != x.dtype:
-        raise IRTypeError(f"scatter_add: updates must be {TensorType(x.dtype, dims)}, got {updates}")
-    return (x,)
+def _infer_write(name: str) -> Any:
+    def infer(types: Types, attrs: Any) -> Types:
+        x, *indices, updates = types
+        dims = _places(name, x, tuple(indices), attrs["axes"])
+        if updates.dims != dims or updates.dtype != x.dtype:
+            raise IRTypeError(f"{name}: updates must be {TensorType(x.dtype, dims)}, got {updates}")
+        return (x,)
+
+    return infer
 
 
 def _scatter_add(x: np.ndarray, *rest: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -93,7 +99,7 @@ def _pull_scatter_add(g: Any, y: Any, x: Any, *rest: Any, axes: tuple[int, ...])
     return (g, *([None] * len(indices)), gather(g, *indices, axes=axes))
 
 
-def _push_scatter_add(tangents: Any, y: Any, x: Any, *rest: Any, axes: tuple[int, ...]) -> Any:
+def _tangent_of_scatter_add(tangents: Any, y: Any, x: Any, *rest: Any, axes: tuple[int, ...]) -> Any:
     *indices, updates = rest
     base = tangents[0] if tangents[0] is not None else broadcast(x.const(0), shape=x.shape)
     if tangents[-1] is None:
@@ -105,12 +111,67 @@ scatter_add = register(
     OpDef(
         "scatter_add",
         "index",
-        _infer_scatter_add,
+        _infer_write("scatter_add"),
         _scatter_add,
         arity=-1,
         pull=_pull_scatter_add,
-        push=_push_scatter_add,
+        push=_tangent_of_scatter_add,
         attr_names=("axes",),
         dtypes="iuf",
+    )
+)
+
+
+def _scatter(x: np.ndarray, *rest: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    *indices, updates = rest
+    out = x.copy()
+    front = np.moveaxis(out, axes, range(len(axes)))
+    places = [np.ravel(i) for i in np.broadcast_arrays(*indices)]  # along one axis NumPy writes in order
+    front[_key(x.ndim, axes, tuple(places))] = updates.reshape(places[0].size, *front.shape[len(axes) :])
+    return out
+
+
+def _winners(x: Any, indices: Any, updates: Any, axes: tuple[int, ...]) -> Any:
+    """Which updates stand in the result, as bools that broadcast against the updates; None for all of them."""
+    where_dims = broadcast_dims(*(i.shape for i in indices))
+    count = TensorType("i64", where_dims).size
+    if count <= 1:
+        return None
+    (turn,) = x.builder.emit(iota, (), {"shape": (count,), "axis": 0, "dtype": "i64"})
+    turn = reshape(turn, shape=where_dims)
+    nobody = broadcast(turn.const(-1), shape=tuple(x.shape[a] for a in axes))
+    every = tuple(range(len(axes)))
+    last = gather(scatter(nobody, *indices, turn, axes=every), *indices, axes=every)
+    return reshape(equal(last, turn), shape=where_dims + (1,) * (len(updates.shape) - len(where_dims)))
+
+
+def _pull_scatter(g: Any, y: Any, x: Any, *rest: Any, axes: tuple[int, ...]) -> Any:
+    *indices, updates = rest
+    zeros = broadcast(g.const(0), shape=updates.shape)
+    kept = gather(g, *indices, axes=axes)
+    winners = _winners(x, indices, updates, axes)
+    if winners is not None:
+        kept = where(winners, kept, g.const(0))
+    return (scatter(g, *indices, zeros, axes=axes), *([None] * len(indices)), kept)
+
+
+def _tangent_of_scatter(tangents: Any, y: Any, x: Any, *rest: Any, axes: tuple[int, ...]) -> Any:
+    *indices, updates = rest
+    base, new = tangents[0], tangents[-1]
+    base = base if base is not None else broadcast(x.const(0), shape=x.shape)
+    new = new if new is not None else broadcast(x.const(0), shape=updates.shape)
+    return scatter(base, *indices, new, axes=axes)
+
+
+scatter: OpDef = register(
+    OpDef(
+        "scatter",
+        "index",
+        _infer_write("scatter"),
+        _scatter,
+        arity=-1,
+        pull=_pull_scatter,
+        push=_tangent_of_scatter,
+        attr_names=("axes",),
     )
 )

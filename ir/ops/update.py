@@ -1,0 +1,163 @@
+"""Reads and writes of a part of an array.
+
+    update(x, u; start, stop, step)         x with x[start:stop:step] = u, the write of `slice`
+    dynamic_slice(x, s0, s1, ...; sizes)    x[s0 : s0 + sizes[0], s1 : s1 + sizes[1], ...], a 0-d i64 start per axis
+    dynamic_update(x, u, s0, s1, ...)       x with that window = u
+    bound(i; size, axis)                    the i64 i, with the promise that 0 <= i < size
+
+The starts of a window lie in [0, dim - size] when they reach the op; where they come from indices of the user's,
+those have gone through `bound`. It raises IndexError if it is given another index: the interpreter at once,
+compiled code (which goes on with a clamped index) when the call ends. It is kept as long as it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weft.ir.opdef import OpDef, register
+from weft.ir.ops.families import IRTypeError, Types
+from weft.ir.ops.movement import broadcast, slice_
+from weft.ir.types import TensorType
+
+I64 = TensorType("i64")
+
+
+def zeros_like(x: Any, dims: tuple[int, ...]) -> Any:
+    return broadcast(x.const(0), shape=dims) if dims else x.const(0)
+
+
+def _infer_update(types: Types, attrs: Any) -> Types:
+    x, u = types
+    (part,) = slice_.infer((x,), attrs)
+    if u != part:
+        raise IRTypeError(f"update: the slice is {part}, got {u}")
+    return (x,)
+
+
+def _update(x: np.ndarray, u: np.ndarray, start: Any, stop: Any, step: Any) -> np.ndarray:
+    out = x.copy()
+    out[tuple(slice(*s) for s in zip(start, stop, step, strict=True))] = u
+    return out
+
+
+def _pull_update(g: Any, y: Any, x: Any, u: Any, **at: Any) -> Any:
+    return update(g, zeros_like(g, u.shape), **at), slice_(g, **at)
+
+
+update: OpDef = register(
+    OpDef(
+        "update",
+        "index",
+        _infer_update,
+        _update,
+        arity=2,
+        pull=_pull_update,
+        linear=(0, 1),
+        attr_names=("start", "stop", "step"),
+    )
+)
+
+
+def _check_window(op: str, x: TensorType, sizes: tuple[int, ...], starts: Types) -> None:
+    if len(sizes) != x.rank or len(starts) != x.rank:
+        raise IRTypeError(f"{op}: needs a size and a start for every axis of {x}")
+    if any(not 0 <= n <= d for n, d in zip(sizes, x.dims, strict=True)):
+        raise IRTypeError(f"{op}: a window of {tuple(sizes)} does not fit in {x}")
+    for t in starts:
+        if t != I64:
+            raise IRTypeError(f"{op}: starts must be 0-d i64, got {t}")
+
+
+def _window(op: str, x: np.ndarray, sizes: tuple[int, ...], starts: tuple[np.ndarray, ...]) -> Any:
+    at = tuple(map(int, starts))
+    if any(not 0 <= s <= d - n for s, d, n in zip(at, x.shape, sizes, strict=True)):
+        raise IndexError(f"{op}: a window of {tuple(sizes)} at {at} leaves an array of shape {x.shape}")
+    return tuple(slice(s, s + n) for s, n in zip(at, sizes, strict=True))
+
+
+def _infer_dynamic_slice(types: Types, attrs: Any) -> Types:
+    x, *starts = types
+    _check_window("dynamic_slice", x, attrs["sizes"], tuple(starts))
+    return (x.with_dims(tuple(attrs["sizes"])),)
+
+
+def _pull_dynamic_slice(g: Any, y: Any, x: Any, *starts: Any, sizes: tuple[int, ...]) -> Any:
+    return (dynamic_update(zeros_like(g, x.shape), g, *starts), *[None] * len(starts))
+
+
+dynamic_slice: OpDef = register(
+    OpDef(
+        "dynamic_slice",
+        "index",
+        _infer_dynamic_slice,
+        lambda x, *starts, sizes: x[_window("dynamic_slice", x, sizes, starts)],
+        arity=-1,
+        pull=_pull_dynamic_slice,
+        linear=(0,),
+        attr_names=("sizes",),
+    )
+)
+
+
+def _infer_dynamic_update(types: Types, attrs: Any) -> Types:
+    x, u, *starts = types
+    if u.dtype != x.dtype:
+        raise IRTypeError(f"dynamic_update: {u} into {x}")
+    _check_window("dynamic_update", x, u.dims, tuple(starts))
+    return (x,)
+
+
+def _dynamic_update(x: np.ndarray, u: np.ndarray, *starts: np.ndarray) -> np.ndarray:
+    out = x.copy()
+    out[_window("dynamic_update", x, u.shape, starts)] = u
+    return out
+
+
+def _pull_dynamic_update(g: Any, y: Any, x: Any, u: Any, *starts: Any) -> Any:
+    outside = dynamic_update(g, zeros_like(g, u.shape), *starts)
+    return (outside, dynamic_slice(g, *starts, sizes=u.shape), *[None] * len(starts))
+
+
+dynamic_update: OpDef = register(
+    OpDef(
+        "dynamic_update",
+        "index",
+        _infer_dynamic_update,
+        _dynamic_update,
+        arity=-1,
+        pull=_pull_dynamic_update,
+        linear=(0, 1),
+    )
+)
+
+
+def _infer_bound(types: Types, attrs: Any) -> Types:
+    (t,) = types
+    if t.dtype != "i64":
+        raise IRTypeError(f"bound: an index must be i64, got {t}")
+    if attrs["size"] < 0:
+        raise IRTypeError(f"bound: no index fits in a size of {attrs['size']}")
+    return (t,)
+
+
+def _bound(i: np.ndarray, size: int, axis: int) -> np.ndarray:
+    wrong = i[(i < 0) | (i >= size)]
+    if wrong.size:
+        raise IndexError(f"index {wrong[0]} is out of bounds for axis {axis} with size {size}")
+    return i
+
+
+bound = register(
+    OpDef(
+        "bound",
+        "elementwise",
+        _infer_bound,
+        _bound,
+        scalar="a",
+        pull=lambda g, y, i, size, axis: (None,),
+        attr_names=("size", "axis"),
+        dtypes="i",
+    )
+)
