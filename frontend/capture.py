@@ -25,7 +25,8 @@ from weft.frontend.errors import ConcretizationError, DTypeError, LeakError, des
 from weft.frontend.location import InputLocation, here, site_of, user_frame, variable_of
 from weft.frontend.storage import Storage, Written
 from weft.ir.builder import Builder
-from weft.ir.graph import Graph, Op, Value
+from weft.ir.graph import Graph, Location, Op, Value
+from weft.ir.interpret import interpret
 from weft.ir.opdef import OpDef
 from weft.ir.types import NAMES, TensorType, dtype_name
 
@@ -69,7 +70,10 @@ class Guarded:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Abstract:
+    """`path`: how the user writes it; `loop`: it changes from trip to trip of a loop."""
+
     path: str = ""
+    loop: bool = False
 
 
 Source = Known | Outer | Guarded | Abstract
@@ -79,14 +83,15 @@ class Trace:
     """See the module. `with trace:` ends the capture, whatever happens inside.
 
     journal: arrays of outer captures that were written here, and what those had. arrays: by id, the arrays
-    that were captured by reference.
+    that were captured by reference. region: it is the body of a loop or a branch, see `regions`.
     """
 
-    __slots__ = ("serial", "builder", "active", "sources", "guards", "arrays", "lifted", "constants", "journal",
-                 "_known", "_made")  # fmt: skip
+    __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "lifted", "constants",
+                 "journal", "_known", "_made", "_numbered")  # fmt: skip
 
-    def __init__(self, name: str = "main") -> None:
+    def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
+        self.region = region
         self.builder = Builder(name)
         self.active = True
         self.sources: dict[Value, Source] = {}
@@ -96,6 +101,7 @@ class Trace:
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
         self._known: dict[Value, np.ndarray] = {}
+        self._numbered = 0
         self._made: dict[Value, int] = {}  # which op makes a value, up to the last concretisation
 
     def __enter__(self) -> Trace:
@@ -135,10 +141,13 @@ class Trace:
 
         An array that a capture around this one has met belongs to that.
         """
-        for trace in (self, *reversed(_CAPTURES.stack)):
+        around = [t for t in _CAPTURES.stack if t.serial < self.serial]
+        for trace in (self, *reversed(around)):
             known = trace.arrays.get(id(array))
-            if known is not None and trace.serial <= self.serial:
+            if known is not None:
                 return known[1]
+        if self.region and around:
+            return around[-1].capture(array, name)
         type_ = TensorType(supported_dtype(array.dtype), array.shape)
         value = self.input(type_, Known(array), name or variable_of(array), argument=False)
         strides = None if array.flags.c_contiguous else array.strides
@@ -164,6 +173,14 @@ class Trace:
         site = site_of(user_frame(2))
         location = site.location if site is not None else None
         return self.builder.emit(kind, operands, attrs, location=location)[0].value
+
+    def emit_region(
+        self, kind: OpDef, operands: Sequence[Value], attrs: Mapping[str, Any], regions: tuple[Graph, ...],
+        names: Sequence[str] = (), location: Location | None = None,
+    ) -> list[Value]:  # fmt: skip
+        """Append an op that holds graphs; its results."""
+        made = self.builder.emit(kind, operands, attrs, regions=regions, names=names, location=location)
+        return [e.value for e in made]
 
     def constant(self, scalar: Any, dtype: str) -> Value:
         """A 0-d constant; equal ones are one op."""
@@ -199,15 +216,17 @@ class Trace:
         for v in inputs:
             self._known[v] = self._read(v)
         for op in ops:
-            result = op.kind.reference(*[self._known[v] for v in op.operands], **op.attrs)
-            self._known[op.result] = np.asarray(result)
+            alone = Graph("", tuple(dict.fromkeys(op.operands)), (op,), op.results)
+            results = interpret(alone, [self._known[v] for v in alone.inputs])
+            self._known.update(zip(op.results, results, strict=True))
         return self._known[value]
 
     def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
         """The ops, in order, and the inputs that `value` depends on and that are not known yet."""
         ops = self.builder.ops
-        for i in range(len(self._made), len(ops)):
-            self._made[ops[i].result] = i
+        for i in range(self._numbered, len(ops)):
+            self._made.update(dict.fromkeys(ops[i].results, i))
+        self._numbered = len(ops)
         wanted: set[int] = set()
         inputs: list[Value] = []
         seen: set[Value] = set()

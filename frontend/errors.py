@@ -41,6 +41,10 @@ class UnsupportedAttributeError(UnsupportedError, AttributeError):
     """An attribute of arrays that traced ones do not have (yet)."""
 
 
+class ControlFlowError(TracingError, ValueError):
+    """A branch or a loop on traced values whose variables don't fit together."""
+
+
 class ShapeError(TracingError, ValueError):
     """Shapes that do not fit."""
 

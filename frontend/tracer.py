@@ -38,7 +38,6 @@ WEAK_DTYPES: dict[type, str] = {bool: "bool", int: "i64", float: "f64"}
 VIEWS = frozenset(
     REGISTRY[name]
     for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice")
-    if name in REGISTRY
 )
 
 
