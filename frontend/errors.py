@@ -51,6 +51,10 @@ class AxisError(TracingError, np.exceptions.AxisError):
     """An axis that the array does not have."""
 
 
+class IndexingError(TracingError, IndexError):
+    """An index out of bounds, or that is none."""
+
+
 class DTypeError(TracingError, TypeError):
     """dtypes that do not fit, or that weft does not have."""
 
