@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from weft.codegen.kernel import (
     Accumulate,
+    AccumulateArg,
+    AccumulateAt,
     Affine,
     Assign,
     Buffer,
     Compute,
     Constant,
     For,
-    FromIndex,
+    Index,
     Load,
     Read,
     Statement,
@@ -138,12 +140,18 @@ class Rows:
                 fill: list[Statement] = [Store(buffer, dtype, at, zero)]
                 top.statements.append(For(i, Affine(), Affine(self.columns), fill, vector=True))
 
-    def column_place(self) -> Affine:
+    def accumulate_at(self, op: Op, at: Affine, value: str) -> AccumulateAt:
+        """One value into the part of a column reduction."""
+        dtype, kind = near_dtype(op.result.dtype), op.kind.extra["combine"]
+        return AccumulateAt(self.parts[op], dtype, at, kind, combiner(op, dtype), identity(op, dtype), value)
+
+    def column_place(self, chunk: str | int = "chunk") -> Affine:
         total, step = Affine(), 1
         for name, count, _ in reversed(self.low.cols):
             total = total + var(name) * step
             step *= count
-        return total + var("chunk") * self.columns
+        at = Affine(chunk) if isinstance(chunk, int) else var(chunk)
+        return total + at * self.columns
 
     def row_value(self, op: Op, value: str, scope: Scope) -> None:
         """A full reduction of something that is one number per row."""
@@ -171,14 +179,8 @@ class Rows:
         low.top = low.row_scope = top
         for op, buffer in self.parts.items():
             if self.reductions[op] == "full":
-                total = self._wide_variable(op, top, "sum")
-                part, c = self.names.fresh("t"), self.names.fresh("p")
                 dtype = wide_dtype(op)
-                loop = Scope([Load(part, dtype, buffer, var(c))], {})
-                self._fold(op, total, part, loop)
-                top.statements.append(For(c, Affine(), Affine(low.chunks), loop.statements))
-                got = self.names.fresh("t")
-                top.statements.append(Read(got, dtype, total[0]))
+                got = self._combine_parts(op, buffer, dtype, top)
                 top.known[op.result] = self.cast(got, dtype, op.result.dtype, top)
         self._column_epilogue(top)
         stores: list[Statement] = []  # after every load: an output may share an input's buffer
@@ -188,8 +190,46 @@ class Rows:
                 stores.append(Store(low.out_of[v], v.dtype, low.place(v), low.value(v, top)))
         return top.statements + stores
 
+    def _combine_parts(self, op: Op, buffer: str, dtype: str, top: Scope) -> str:
+        """The chunks' values of a full reduction, in any order unless the sum is compensated."""
+        total = self._wide_variable(op, top, "sum")
+        part, c, got = self.names.fresh("t"), self.names.fresh("p"), self.names.fresh("t")
+        loop = Scope([Load(part, dtype, buffer, var(c))], {})
+        if total[1]:
+            self._fold(op, total, part, loop)
+        else:
+            kind = op.kind.extra["combine"]
+            loop.statements.append(Accumulate(total[0], dtype, kind, combiner(op, dtype), part))
+        top.statements.append(For(c, Affine(), Affine(self.low.chunks), loop.statements, vector=not total[1]))
+        top.statements.append(Read(got, dtype, total[0]))
+        return got
+
     def _late(self, op: Op) -> bool:
         return op in self.low.space.final or self.reductions.get(op) in ("full", "column")
+
+    def _combine_columns(self, columns: Sequence[Op], top: Scope) -> None:
+        """Add the other chunks' columns to the first's, a run of columns that stays in cache at a time."""
+        low = self.low
+        if low.chunks == 1 or not columns:
+            return
+        chunk, column = self.names.fresh("p"), self.names.fresh("j")
+        body: list[Statement] = []
+        for op in columns:
+            part = self.names.fresh("t")
+            at = var(chunk) * self.columns + var(column)
+            body += [
+                Load(part, near_dtype(op.result.dtype), self.parts[op], at),
+                self.accumulate_at(op, var(column), part),
+            ]
+        start, stop, size = Affine(), Affine(self.columns), low.tiling.block
+        if self.columns <= size:
+            inner: list[Statement] = [For(column, start, stop, body, vector=True)]
+            top.statements.append(For(chunk, Affine(1), Affine(low.chunks), inner))
+            return
+        block, end = self.names.fresh("b"), self.names.fresh("e")
+        inner = [For(column, var(block), var(end), body, vector=True)]
+        run = [Index(end, "min", var(block) + size, stop), For(chunk, Affine(1), Affine(low.chunks), inner)]
+        top.statements.append(For(block, start, stop, run, step=size))
 
     def _column_epilogue(self, top: Scope) -> None:
         low = self.low
@@ -198,21 +238,12 @@ class Rows:
         columns = [op for op, kind in self.reductions.items() if kind == "column"]
         if not outs and not columns:
             return
+        self._combine_columns(columns, top)
         body = Scope([], {}, top, loop=0)
         for op in columns:
             dtype = near_dtype(op.result.dtype)
-            total = None
-            for c in range(low.chunks):
-                part = self.names.fresh("t")
-                at = self.column_place().substitute({"chunk": Affine(c)})
-                body.statements.append(Load(part, dtype, self.parts[op], at))
-                if total is None:
-                    total = part
-                else:
-                    new = self.names.fresh("t")
-                    body.statements.append(Compute(new, combiner(op, dtype), (total, part), "combine"))
-                    total = new
-            assert total is not None
+            total = self.names.fresh("t")
+            body.statements.append(Load(total, dtype, self.parts[op], self.column_place(0)))
             body.known[op.result] = self.cast(total, dtype, op.result.dtype, body)
         stores = [Store(low.out_of[v], v.dtype, low.place(v), low.value(v, body)) for v in outs]
         body.statements += stores
@@ -281,15 +312,11 @@ class Partial:
             return
         dtype = near_dtype(op.result.dtype)
         value = rows.cast(value, op.operands[0].dtype, dtype, body)
-        if rows.reductions[op] != "column":
+        if rows.reductions[op] == "column":
+            body.statements.append(rows.accumulate_at(op, rows.column_place(), value))
+        else:
             kind = op.kind.extra["combine"]
             body.statements.append(Accumulate(self.part[op], dtype, kind, combiner(op, dtype), value))
-            return
-        old, new = self.names.fresh("t"), self.names.fresh("t")
-        at = rows.column_place()
-        body.statements.append(Load(old, dtype, rows.parts[op], at))
-        body.statements.append(Compute(new, combiner(op, dtype), (old, value), "combine"))
-        body.statements.append(Store(rows.parts[op], dtype, at, new))
 
     def _add_arg(self, op: Op, value: str, body: Scope) -> None:
         dtype = op.operands[0].dtype
@@ -300,20 +327,11 @@ class Partial:
             test = "a & (a ^ b)" if sign == ">" else "b & (a ^ b)"
         else:
             test = f"a {sign} b"
-        old, old_at, better, new, here, new_at = (self.names.fresh("t") for _ in range(6))
-        pick, pick_at = ["bool", dtype, dtype], ["bool", "i64", "i64"]
         axis = self.rows.low.space.of(op, 0)[op.attrs["axis"]]
         position = Affine() if axis is None else self.rows.low.axis_var[axis]
-        body.statements += [
-            Read(old, dtype, self.best[op]),
-            Read(old_at, "i64", self.part[op]),
-            Compute(better, expression(test, [dtype, dtype], "bool"), (value, old), op.kind.name),
-            Compute(new, expression("b if a else c", pick, dtype), (better, value, old), "where"),
-            FromIndex(here, "i64", position),
-            Compute(new_at, expression("b if a else c", pick_at, "i64"), (better, here, old_at), "where"),
-            Assign(self.best[op], dtype, new),
-            Assign(self.part[op], "i64", new_at),
-        ]
+        better = expression(test, [dtype, dtype], "bool")
+        best, at = self.best[op], self.part[op]
+        body.statements.append(AccumulateArg(best, at, dtype, op.kind.name, better, value, position))
 
     def close(self, scope: Scope) -> None:
         """After the loop: row results become the row's values, full ones go on to the chunk."""

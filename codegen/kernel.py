@@ -11,15 +11,20 @@
 Buffers are flat; an index is affine in loop variables and integer names. A kernel's body runs once per chunk
 (`chunk` is a variable), chunks run in parallel; `final` runs once after all of them. Printers for targets
 (llvm, numba_cpu, numba_cuda) read this and nothing else.
+
+What a target needs to run iterations in parallel is said, not found out: a `Share` is a chunk's part of a loop,
+iterations of a `vector` loop are independent but for what they accumulate, and accumulation is a statement of
+its own (`Accumulate` into a variable, `AccumulateArg` into a pair, `AccumulateAt` into memory) whose order is free
+and whose target starts from the identity, so that a target may keep several partial values and combine them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from weft.codegen.scalar import Scalar
+from weft.codegen.scalar import Scalar, expression
 from weft.ir.graph import Location
 
 
@@ -91,6 +96,16 @@ class Index:
     op: str
     a: Affine
     b: Affine
+
+
+@dataclass(frozen=True)
+class Share:
+    """low, high: i64 = this chunk's part of range(count)."""
+
+    low: str
+    high: str
+    count: int
+    chunks: int
 
 
 @dataclass(frozen=True)
@@ -182,7 +197,9 @@ class Assign:
 
 @dataclass(frozen=True)
 class Accumulate:
-    """name = combine(name, value) in any order. `kind` is the combining op's name."""
+    """name = combine(name, value) in any order. `kind` is the combining op's name.
+
+    The variable is set to the combine's identity before (by its Variable, or an Assign)."""
 
     name: str
     dtype: str
@@ -191,15 +208,42 @@ class Accumulate:
     value: str
 
 
+@dataclass(frozen=True)
+class AccumulateAt:
+    """buffer[index] = combine(buffer[index], value) in any order; `identity` leaves an element as it is."""
+
+    buffer: str
+    dtype: str
+    index: Affine
+    kind: str
+    combine: Scalar
+    identity: Any
+    value: str
+
+
+@dataclass(frozen=True)
+class AccumulateArg:
+    """best, at = value, position if better(value, best). Of equally good values the one of least position stays."""
+
+    best: str
+    at: str
+    dtype: str
+    kind: str
+    better: Scalar
+    value: str
+    position: Affine
+
+
 Statement = (
-    For | Index | ToIndex | FromIndex | InRange | Constant | Load | Store | Compute
-    | Variable | Read | Assign | Accumulate
+    For | Index | Share | ToIndex | FromIndex | InRange | Constant | Load | Store | Compute
+    | Variable | Read | Assign | Accumulate | AccumulateAt | AccumulateArg
 )
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel. `buffers` are its parameters in order; `sources` the user's lines that it computes."""
+    """A kernel. `buffers` are its parameters in order; `sources` the user's lines that it computes. `serial` names
+    the op for whose sake the body's loops must run in order, each statement after the one before it."""
 
     name: str
     buffers: tuple[Buffer, ...]
@@ -208,7 +252,7 @@ class Kernel:
     final: list[Statement]
     sources: tuple[str, ...] = ()
     work: int = 0
-    notes: dict[str, Any] = field(default_factory=dict)
+    serial: str = ""
 
     def __str__(self) -> str:
         args = ", ".join(f"{b.name}: {b.dtype}[{b.size}] {b.role}" for b in self.buffers)
@@ -219,11 +263,32 @@ class Kernel:
         return "\n".join(lines) + "\n"
 
 
-def walk(statements: list[Statement]) -> Iterator[Statement]:
+def walk(statements: Iterable[Statement]) -> Iterator[Statement]:
     for s in statements:
         yield s
         if isinstance(s, For):
             yield from walk(s.body)
+
+
+def scalars(statements: Iterable[Statement]) -> list[Scalar]:
+    """The scalar code of all statements, as often as it occurs."""
+    found = []
+    for s in walk(statements):
+        match s:
+            case Compute():
+                found.append(s.scalar)
+            case Accumulate() | AccumulateAt():
+                found.append(s.combine)
+            case AccumulateArg():
+                found.append(s.better)
+            case FromIndex():
+                found.append(from_index(s.dtype))
+    return found
+
+
+def from_index(dtype: str) -> Scalar:
+    """An index as a number of that dtype."""
+    return expression("a", ["i64"], dtype)
 
 
 def describe(s: Statement) -> str:
@@ -234,6 +299,8 @@ def describe(s: Statement) -> str:
             return f"for {s.var} in [{s.start}, {s.stop}){step}:" + ("  # vector" if s.vector else "")
         case Index():
             return f"{s.target} = {s.op}({s.a}, {s.b})"
+        case Share():
+            return f"{s.low}, {s.high} = share of {s.count}"
         case ToIndex():
             return f"{s.target} = index {s.value} in [0, {s.limit})"
         case FromIndex():
@@ -257,6 +324,10 @@ def describe(s: Statement) -> str:
             return f"{s.name} = {s.value}"
         case Accumulate():
             return f"{s.name} = {s.kind}({s.name}, {s.value})"
+        case AccumulateAt():
+            return f"accumulate {s.buffer}[{s.index}] = {s.kind}({s.buffer}[{s.index}], {s.value})"
+        case AccumulateArg():
+            return f"{s.best}, {s.at} = {s.kind}({s.best}, {s.at}, {s.value}, {s.position})"
     raise TypeError(s)
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from weft.codegen import scalar_llvm
 from weft.codegen.kernel import (
     Accumulate,
+    AccumulateArg,
+    AccumulateAt,
     Affine,
     Assign,
     Buffer,
@@ -27,13 +29,15 @@ from weft.codegen.kernel import (
     Kernel,
     Load,
     Read,
+    Share,
     Statement,
     Store,
     ToIndex,
     Variable,
-    walk,
+    from_index,
+    scalars,
 )
-from weft.codegen.scalar import Scalar, declarations, expression
+from weft.codegen.scalar import Scalar, declarations
 
 _MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
 
@@ -128,6 +132,11 @@ def _index(f: _Function, s: Index) -> None:
     f.define(s.target, out)
 
 
+def _share(f: _Function, s: Share) -> None:
+    for target, add in ((s.low, 0), (s.high, s.count)):
+        _index(f, Index(target, "floordiv", Affine(add, (("chunk", s.count),)), Affine(s.chunks)))
+
+
 def _to_index(f: _Function, s: ToIndex) -> None:
     low, out = f.fresh("i"), f.fresh(s.target)
     f.put(f"{low} = call i64 @llvm.smax.i64(i64 {f.names[s.value]}, i64 0)")
@@ -136,7 +145,7 @@ def _to_index(f: _Function, s: ToIndex) -> None:
 
 
 def _from_index(f: _Function, s: FromIndex) -> None:
-    f.define(s.target, f.scalar(expression("a", ["i64"], s.dtype), [f.affine(s.value)]))
+    f.define(s.target, f.scalar(from_index(s.dtype), [f.affine(s.value)]))
 
 
 def _in_range(f: _Function, s: InRange) -> None:
@@ -151,23 +160,29 @@ def _constant(f: _Function, s: Constant) -> None:
 
 
 def _load(f: _Function, s: Load) -> None:
-    at = f.pointer(s.buffer, s.dtype, s.index)
-    out = f.fresh(s.target)
-    f.put(f"{out} = load {_MEMORY[s.dtype]}, ptr {at}")
-    if s.dtype == "bool":
-        flag = f.fresh(s.target)
-        f.put(f"{flag} = icmp ne i8 {out}, 0")
-        out = flag
-    f.define(s.target, out)
+    f.define(s.target, _element(f, s.buffer, s.dtype, s.index, s.target))
+
+
+def _element(f: _Function, buffer: str, dtype: str, index: Affine, hint: str) -> str:
+    at, out = f.pointer(buffer, dtype, index), f.fresh(hint)
+    f.put(f"{out} = load {_MEMORY[dtype]}, ptr {at}")
+    if dtype != "bool":
+        return out
+    flag = f.fresh(hint)
+    f.put(f"{flag} = icmp ne i8 {out}, 0")
+    return flag
 
 
 def _store(f: _Function, s: Store) -> None:
-    value = f.names[s.value]
-    if s.dtype == "bool":
+    _put_element(f, s.buffer, s.dtype, s.index, f.names[s.value])
+
+
+def _put_element(f: _Function, buffer: str, dtype: str, index: Affine, value: str) -> None:
+    if dtype == "bool":
         wide = f.fresh("z")
         f.put(f"{wide} = zext i1 {value} to i8")
         value = wide
-    f.put(f"store {_MEMORY[s.dtype]} {value}, ptr {f.pointer(s.buffer, s.dtype, s.index)}")
+    f.put(f"store {_MEMORY[dtype]} {value}, ptr {f.pointer(buffer, dtype, index)}")
 
 
 def _compute(f: _Function, s: Compute) -> None:
@@ -196,26 +211,47 @@ def _accumulate(f: _Function, s: Accumulate) -> None:
     kind, slot = scalar_llvm.TYPES[s.dtype], f.names[s.name]
     old = f.fresh("old")
     f.put(f"{old} = load {kind}, ptr {slot}")
-    value = f.names[s.value]
+    f.put(f"store {kind} {_combined(f, s, old)}, ptr {slot}")
+
+
+def _combined(f: _Function, s: Accumulate, old: str) -> str:
+    kind, value = scalar_llvm.TYPES[s.dtype], f.names[s.value]
+    new = f.fresh("new")
     if s.dtype in ("f32", "f64") and s.kind in ("add", "mul"):
-        new = f.fresh("new")
         f.put(f"{new} = f{s.kind} reassoc contract {kind} {old}, {value}")
     elif s.dtype in ("f32", "f64") and s.kind in ("maximum", "minimum"):
-        new = f.fresh("new")
         f.put(f"{new} = call {kind} @llvm.{s.kind}.{s.dtype}({kind} {old}, {kind} {value})")
     elif s.dtype[0] in "iu" and s.kind in ("maximum", "minimum"):
-        new = f.fresh("new")
         sign = "s" if s.dtype[0] == "i" else "u"
         f.put(f"{new} = call {kind} @llvm.{sign}{s.kind[:3]}.{kind}({kind} {old}, {kind} {value})")
     else:
-        new = f.scalar(s.combine, [old, value])
-    f.put(f"store {kind} {new}, ptr {slot}")
+        return f.scalar(s.combine, [old, value])
+    return new
+
+
+def _accumulate_at(f: _Function, s: AccumulateAt) -> None:
+    old = _element(f, s.buffer, s.dtype, s.index, "old")
+    _put_element(f, s.buffer, s.dtype, s.index, f.scalar(s.combine, [old, f.names[s.value]]))
+
+
+def _accumulate_arg(f: _Function, s: AccumulateArg) -> None:
+    kind, best, at = scalar_llvm.TYPES[s.dtype], f.names[s.best], f.names[s.at]
+    old, old_at = f.fresh("old"), f.fresh("old")
+    f.put(f"{old} = load {kind}, ptr {best}")
+    f.put(f"{old_at} = load i64, ptr {at}")
+    value, position = f.names[s.value], f.affine(s.position)
+    better = f.scalar(s.better, [value, old])
+    new, new_at = f.fresh("new"), f.fresh("new")
+    f.put(f"{new} = select i1 {better}, {kind} {value}, {kind} {old}")
+    f.put(f"{new_at} = select i1 {better}, i64 {position}, i64 {old_at}")
+    f.put(f"store {kind} {new}, ptr {best}")
+    f.put(f"store i64 {new_at}, ptr {at}")
 
 
 _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
-    For: _for, Index: _index, ToIndex: _to_index, FromIndex: _from_index, InRange: _in_range,
+    For: _for, Index: _index, Share: _share, ToIndex: _to_index, FromIndex: _from_index, InRange: _in_range,
     Constant: _constant, Load: _load, Store: _store, Compute: _compute, Variable: _variable, Read: _read,
-    Assign: _assign, Accumulate: _accumulate,
+    Assign: _assign, Accumulate: _accumulate, AccumulateAt: _accumulate_at, AccumulateArg: _accumulate_arg,
 }  # fmt: skip
 
 
@@ -235,18 +271,6 @@ def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement]) -
     lines.append(f"  call void @{name}_body({', '.join([*args, 'i64 %chunk'])})")
     lines += ["  ret void", "}"]
     return "\n".join(lines) + "\n"
-
-
-def scalars(statements: Sequence[Statement]) -> list[Scalar]:
-    found = []
-    for s in walk(list(statements)):
-        if isinstance(s, Compute):
-            found.append(s.scalar)
-        elif isinstance(s, Accumulate):
-            found.append(s.combine)
-        elif isinstance(s, FromIndex):
-            found.append(expression("a", ["i64"], s.dtype))
-    return found
 
 
 def print_kernels(kernels: Sequence[Kernel]) -> str:

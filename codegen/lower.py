@@ -15,28 +15,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from weft.codegen import accumulate
-from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Statement, Store, var
+from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scope import Scope
 from weft.codegen.special import SPECIAL
+from weft.codegen.tiling import THREADS, Tiling
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.space import Space, is_free, is_relabel, solve
 from weft.ir.types import strides_of
 
 DEAR = 12  # instructions: above this a value is kept for later loops instead of recomputed
-CHUNK_WORK = 1 << 16  # instructions per chunk, at least
-MAX_CHUNKS = 64
-BLOCK = 2048  # columns per partial sum of a float reduction
 
 
 class Lowering:
     """State of one kernel's lowering. `run` gives the kernel."""
 
-    def __init__(self, graph: Graph, alias: Mapping[int, int]) -> None:
+    def __init__(self, graph: Graph, alias: Mapping[int, int], tiling: Tiling) -> None:
         space = solve(graph.ops, graph.outputs)
         if space is None:
             raise ValueError(f"{graph.name} is not one kernel:\n{graph}")
         self.graph = graph
+        self.tiling = tiling
         self.space: Space = space
         self.names = Names()
         self.producer = graph.producers()
@@ -220,18 +219,18 @@ class Lowering:
             op_scalar(op).cost for op in self.graph.ops if op.kind.family == "elementwise" and not is_free(op)
         )
         self.work = self.space.size() * (cost + 2 * len(self.graph.inputs) + 2)
-        many = (self.cols[0][1] if self.cols else 1) // 64 if self.flat else self.row_count
-        if any(k == "column" for k in self.space.reductions.values()):
-            many = min(many, self.row_count // 8)
-        return max(1, min(MAX_CHUNKS, self.work // CHUNK_WORK, many))
+        tiling, kinds = self.tiling, set(self.space.reductions.values())
+        many = (self.cols[0][1] if self.cols else 1) // tiling.elements if self.flat else self.row_count
+        if "column" in kinds:
+            many = min(many, self.row_count // tiling.rows)
+        limit = tiling.parts if kinds & {"full", "column"} else tiling.chunks
+        return max(1, min(limit, self.work // tiling.work, many))
 
     def _bounds(self, scope: Scope, count: int) -> tuple[Affine, Affine]:
         if self.chunks == 1:
             return Affine(), Affine(count)
         lo, hi = self.names.fresh("lo"), self.names.fresh("hi")
-        n = Affine(self.chunks)
-        scope.statements.append(Index(lo, "floordiv", var("chunk") * count, n))
-        scope.statements.append(Index(hi, "floordiv", var("chunk") * count + count, n))
+        scope.statements.append(Share(lo, hi, count, self.chunks))
         return var(lo), var(hi)
 
     def _decompose(self, row: str, scope: Scope) -> None:
@@ -268,7 +267,9 @@ class Lowering:
         partial = self.accumulators.open(scope, [op for op in roots if op.kind.family == "reduce"])
         name, count, _ = self.cols[-1] if self.cols else (self.names.fresh("c"), 1, True)
         start, stop = (lo, hi) if lo is not None and hi is not None else (Affine(), Affine(count))
-        blocked = bool(partial.wide) and (len(self.cols) > 1 or count > BLOCK)
+        size = self.tiling.block
+        nested = len(self.cols) > 1 and not self.tiling.nests
+        blocked = bool(partial.wide) and (nested or self.accumulators.columns > size)
         run = Scope([], {}, scope, loop)  # what surrounds the innermost loop
         body = Scope([], {}, run, loop)
         if blocked:
@@ -281,12 +282,12 @@ class Lowering:
                 text = self.value(op.result, body)
                 stores.append(Store(self.out_of[op.result], op.result.dtype, self.place(op.result), text))
         body.statements += stores
-        if blocked and count > BLOCK:
+        if blocked and count > size:
             block, end = self.names.fresh("b"), self.names.fresh("e")
-            run.statements.append(Index(end, "min", var(block) + BLOCK, stop))
+            run.statements.append(Index(end, "min", var(block) + size, stop))
             run.statements.append(For(name, var(block), var(end), body.statements, vector=True))
             partial.end_block(run)
-            nest: list[Statement] = [For(block, start, stop, run.statements, step=BLOCK)]
+            nest: list[Statement] = [For(block, start, stop, run.statements, step=size)]
         else:
             run.statements.append(For(name, start, stop, body.statements, vector=True))
             if blocked:
@@ -356,10 +357,10 @@ class Lowering:
         return name
 
 
-def lower(graph: Graph, alias: Mapping[int, int] | None = None) -> Kernel:
+def lower(graph: Graph, alias: Mapping[int, int] | None = None, tiling: Tiling = THREADS) -> Kernel:
     """The kernel of a fused group. `alias` maps output positions to inputs whose buffer they reuse."""
     for op in graph.ops:
         if op.kind.name in SPECIAL:
             return SPECIAL[op.kind.name](graph, op)
-    return Lowering(graph, alias or {}).run()
+    return Lowering(graph, alias or {}, tiling).run()
 

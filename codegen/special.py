@@ -65,10 +65,10 @@ class _Special:
         scope.statements.append(Compute(name, op_scalar(op), operands, op.kind.name, op.location))
         return name
 
-    def finish(self, body: list[Statement], chunks: int, work: int) -> Kernel:
+    def finish(self, body: list[Statement], work: int, serial: str) -> Kernel:
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
         statements = [*self.top.statements, *body]
-        return Kernel(self.graph.name, tuple(self.buffers), chunks, statements, [], sources, work)
+        return Kernel(self.graph.name, tuple(self.buffers), 1, statements, [], sources, work, serial)
 
 
 def loops(variables: Sequence[str], dims: Sequence[int], body: list[Statement]) -> list[Statement]:
@@ -117,7 +117,7 @@ def lower_scatter_add(graph: Graph, op: Op) -> Kernel:
         Store(out, dtype, place, new),
     ]
     body += loops(names, updates.shape, add.statements)
-    return low.finish(body, 1, x.type.size + updates.type.size)
+    return low.finish(body, x.type.size + updates.type.size, "scatter_add")
 
 
 def lower_dot(graph: Graph, op: Op) -> Kernel:
@@ -179,7 +179,8 @@ def lower_dot(graph: Graph, op: Op) -> Kernel:
     full = flat(op.result.shape, [var(n) for n in (*at_batch, *at_m, *at_n)])
     done.statements.append(Store(out, op.result.dtype, full, value))
     body = loops([*at_batch, *at_m], [*dims_batch, *dims_m], [*clear, *sums, *loops(at_n, dims_n, done.statements)])
-    return low.finish(body, 1, op.result.type.size * max(1, a.type.size // max(1, a.shape[0] if a.shape else 1)))
+    depth = a.type.size // max(1, a.shape[0] if a.shape else 1)
+    return low.finish(body, op.result.type.size * max(1, depth), "dot")
 
 
 SPECIAL = {"scatter_add": lower_scatter_add, "dot": lower_dot}

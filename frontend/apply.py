@@ -17,6 +17,7 @@ from weft.frontend.storage import Storage
 from weft.frontend.tracer import Tracer, as_tracer, assign, innermost, read
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.interpret import interpret
+from weft.ir.types import dtype_name
 from weft.passes.dce import dce
 
 
@@ -26,12 +27,21 @@ def apply(graph: Graph, arguments: Sequence[Any]) -> list[Any]:
     if not tracers:
         return list(interpret(graph, arguments))
     trace = innermost(tracers)
-    values = [read(trace, a) if type(a) is Tracer else trace.capture(a).value_in(trace) for a in arguments]
+    values = [_value_in(trace, a) for a in arguments]
     builder = trace.builder
     builder.location = here()
     outputs = builder.inline(graph, values)
     builder.location = None
     return [Tracer(trace, e.value) for e in outputs]
+
+
+def _value_in(trace: Trace, argument: Any) -> Value:
+    """An argument in a capture: a tracer's value, a NumPy scalar as a constant, an array as an input."""
+    if type(argument) is Tracer:
+        return read(trace, argument)
+    if isinstance(argument, np.generic):
+        return trace.constant(argument, dtype_name(argument.dtype))
+    return trace.capture(argument).value_in(trace)
 
 
 def arguments_of(trace: Trace, graph: Graph) -> list[Any]:

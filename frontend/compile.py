@@ -39,6 +39,7 @@ CompileGraph = Callable[..., Any]
 _flatten = tree.flatten
 _LEAF = tree.structure(0)
 log = logging.getLogger("weft")
+times = logging.getLogger("weft.pipeline")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class CompiledFunction:
         self._function = function
         self._compile_graph = compile_graph
         self._options = options
+        self._label: str = getattr(function, "__qualname__", type(function).__qualname__)
         self._signature = signature_of(function)
         self._static = options.resolve(self._signature)
         self._runners: dict[tuple[Any, ...], Runner] = {}
@@ -241,9 +243,10 @@ class CompiledFunction:
         return stored | found - {place[1] for place in made.places if place[0] == "argument"}
 
     def _compile(self, call: _Call, made: Capture, known: _Specialised, capture_seconds: float) -> Runner:
+        times.info("%s: captured %d ops in %.2f ms", self._label, len(made.graph.ops), capture_seconds * 1e3)
         start = time.perf_counter()
         donated = self._donated(call, made)
-        executable = self._compile_graph(made.graph, donate=frozenset(donated), label=made.graph.name)
+        executable = self._compile_graph(made.graph, donate=frozenset(donated), label=self._label)
         seconds = time.perf_counter() - start
         origins = find_origins(self._function, made.captured)
         plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(call))
@@ -317,7 +320,7 @@ class CompiledFunction:
         call = self._taken_apart(args, kwargs)
         made = self._capture(call)
         lower: Callable[..., Any] = self._compile_graph.lower  # type: ignore[attr-defined]
-        return lower(made.graph, donate=frozenset(self._donated(call, made)), label=made.graph.name)
+        return lower(made.graph, donate=frozenset(self._donated(call, made)), label=self._label)
 
     def cache_info(self) -> list[Specialisation]:
         """The specialisations compiled so far, in order."""
@@ -388,7 +391,8 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
     """The public `compile`, over a compiler of graphs.
 
     `compile_graph(graph, donate=positions, label=name)` returns what runs it: called with a list of arrays,
-    one per input, it returns a list of arrays, one per output. `compile_graph.lower` returns the stages.
+    one per input, it returns a list of arrays, one per output. `compile_graph.lower` returns the stages, and
+    `compile_graph.declared`, where it has that, is told the name of each function that is to be compiled.
     """
 
     def compile(
@@ -421,6 +425,10 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
             )
         if not callable(function):
             raise TypeError(f"weft.compile takes a function, got {type(function).__name__}")
-        return CompiledFunction(function, compile_graph, options)
+        compiled = CompiledFunction(function, compile_graph, options)
+        declared = getattr(compile_graph, "declared", None)
+        if declared is not None:
+            declared(compiled._label)
+        return compiled
 
     return compile

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from weft.frontend.location import InputLocation, here
 from weft.ir.graph import Location, Value
 from weft.ir.types import NAMES, TensorType
@@ -47,6 +49,14 @@ class ControlFlowError(TracingError, ValueError):
 
 class ShapeError(TracingError, ValueError):
     """Shapes that do not fit."""
+
+
+class AxisError(TracingError, np.exceptions.AxisError):
+    """An axis that the array does not have."""
+
+
+class IndexingError(TracingError, IndexError):
+    """An index out of bounds, or that is none."""
 
 
 class DTypeError(TracingError, TypeError):

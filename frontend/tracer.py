@@ -173,7 +173,9 @@ class Tracer(Operators):
             raise UnsupportedError(message(f"{name} can't be traced (yet)", values, advice))
         return named(implementation(*args, **kwargs), 2)
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        if self.weak is int or self.weak is bool:  # np.arange(n) asks so
+            return np.array(self.item(), dtype)
         advice = (
             "np.array, np.asarray and functions outside NumPy can't take a traced array.\n"
             "Use it as it is, np.stack for a list of traced values, or .astype(dtype) for another dtype."
@@ -361,7 +363,7 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
         return Tracer(like.trace, like.trace.constant(x, supported_dtype(x.dtype, "this scalar")))
     if isinstance(x, list | tuple) and _holds_tracers(x):
         rows = [as_tracer(item, like) for item in x]
-        return stack(promote(*rows))
+        return stack(promote(*[cast(row, row.dtype) for row in rows]))  # in a list no number is weak
     array = x if isinstance(x, np.ndarray) else np.asarray(x)
     if array.dtype.hasobject:
         raise DTypeError(message(f"a {type(x).__qualname__} is no array of numbers", [like.value]))

@@ -77,7 +77,7 @@ def value_and_grad(
             outputs, rebuild = captured.outputs(leaves)
             graph = captured.finish([loss_value, *outputs])
         wrt = range(len(captured.leaves))
-        seed = np.ones((), dtype=loss_value.type.np_dtype)
+        seed = loss_value.type.np_dtype.type(1)  # a scalar: in a capture around us it is a constant
         arguments = [*captured.arguments(graph), seed]
         results = apply(dce(reverse(graph, wrt, [0])), arguments)
         value = as_result(results[0], weak_of(loss) if type(loss) is Tracer else None)

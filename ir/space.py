@@ -51,6 +51,11 @@ def is_free(op: Op) -> bool:
     return op.kind.family == "source" or is_relabel(op) or op.kind.name in LEAF_MOVES
 
 
+def is_alone(op: Op) -> bool:
+    """Ops with loops of their own, which share a kernel with free ops only: scatters and loop products."""
+    return op.kind.family in ("index", "dot") and not is_free(op)
+
+
 def reduced_axes(op: Op) -> tuple[int, ...]:
     return (op.attrs["axis"],) if op.kind.name in ARG else tuple(op.attrs["axes"])
 
@@ -193,6 +198,8 @@ def _order(rows: list[list[Any]]) -> list[Any]:
 
 def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
     """The iteration space of a group whose `outputs` are stored, or None when it is not one kernel."""
+    if any(map(is_alone, ops)):
+        return None
     leaves = _leaves(ops)
     inside = {r for op in ops for r in op.results}
     hidden = _hidden(ops, outputs)

@@ -111,24 +111,29 @@ def _regions(graph: Graph) -> dict[Graph, str]:
     return found
 
 
-def print_graph(graph: Graph, *, locations: bool = True) -> str:
-    """Text of a graph and, above it, of the graphs that its ops hold."""
+def function_names(graph: Graph) -> dict[Graph, str]:
+    """A name for the graph and for each graph that its ops hold: those first, in the order of the text."""
     functions = Names()
+    own = functions.fresh(graph.name or "main")
+    return {**{g: functions.fresh(g.name or "main") for g in _regions(graph)}, graph: own}
+
+
+def print_graph(graph: Graph, *, locations: bool = True, names: Names | None = None) -> str:
+    """Text of a graph and, above it, of the graphs that its calls hold. `names`: those of its own values."""
     parts = []
-    regions = _regions(graph)
-    name_of = {g: functions.fresh(g.name or "main") for g in [graph, *regions]}
-    for g in [*regions, graph]:
-        lines, _ = listing(g, name_of, locations=locations)
-        parts.append(regions.get(g, "") + "\n".join(lines) + "\n")
+    marks, functions = _regions(graph), function_names(graph)
+    for g in functions:
+        lines, _ = listing(g, functions, locations=locations, names=names if g is graph else None)
+        parts.append(marks.get(g, "") + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
 def listing(
-    graph: Graph, functions: dict[Graph, str] | None = None, *, locations: bool = True
+    graph: Graph, functions: dict[Graph, str] | None = None, *, locations: bool = True, names: Names | None = None
 ) -> tuple[list[str], list[int]]:
     """The lines of one function, and the position among them of each op (a literal's: of the next op)."""
     functions = functions or {}
-    name = Names(functions.values())
+    name = names or Names(functions.values())
     literals = {op.result: constant_text(op.attrs["value"]) for op in graph.ops if is_literal(op)}
     lines = _header(graph, functions.get(graph, graph.name), name)
     at: list[int] = []

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import call
-from weft.ir.space import CHEAP, solve
+from weft.ir.space import CHEAP, is_alone, solve
 from weft.ir.space import is_free as is_movement
 
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
@@ -93,7 +93,9 @@ class _Fuser:
         return op.kind.name == "constant" and op.attrs["value"].ndim > 0
 
     def _roots(self, i: int) -> set[Value]:
-        """Values that op i reads after looking through free ops."""
+        """Values that op i reads: a kernel looks through free ops, what stands alone reads its operands."""
+        if self._standalone(i):
+            return set(self.ops[i].operands)
         out: set[Value] = set()
         for j in self.closure([i]):
             for v in self.ops[j].operands:
@@ -117,8 +119,7 @@ class _Fuser:
             if i not in self.needed or self._standalone(i):
                 continue
             group = _Group({i})
-            alone = is_alone(self.ops[i].kind.family)
-            for j in () if alone else self._makers(i):
+            for j in () if is_alone(self.ops[i]) else self._makers(i):
                 other = self.group_of.get(j)
                 if other is None or other is group or group.members & other.members:
                     continue
@@ -144,8 +145,6 @@ class _Fuser:
     def _one_kernel(self, union: set[int]) -> bool:
         if len(union) > MAX_GROUP or self._cyclic(union):
             return False
-        if any(is_alone(self.ops[i].kind.family) for i in union if not is_free(self.ops[i])):
-            return False
         inside = self.closure(union)
         return solve([self.ops[i] for i in inside], self.stored(union)) is not None
 
@@ -156,11 +155,14 @@ class _Fuser:
         seen: set[int] = set()
         while todo:
             j = todo.pop()
-            if j in seen or j in union or j < low:
+            if j in seen or j in union:
                 continue
             seen.add(j)
             group = self.group_of.get(j)
-            for m in group.members if group else (j,):
+            members = group.members if group else {j}
+            if max(members) < low:  # all of it comes before the union
+                continue
+            for m in members:
                 for v in self._roots(m):
                     k = self.at.get(v)
                     if k is None:
@@ -211,8 +213,7 @@ class _Fuser:
         own = unit_of[members[0]]
         found: set[int] = set()
         for i in members:
-            reads = self._roots(i) if i in self.group_of else set(self.ops[i].operands)
-            for v in reads:
+            for v in self._roots(i):
                 j = self.at.get(v)
                 if j is not None and j in unit_of and unit_of[j] != own:
                     found.add(unit_of[j])
@@ -235,11 +236,6 @@ class _Fuser:
         )
         region = Graph(name, tuple(env[v] for v in reads), body, tuple(env[v] for v in outs))
         return Op(call, tuple(reads), {}, (region,), outs)
-
-
-def is_alone(family: str) -> bool:
-    """Scatters and loop products are kernels of their own."""
-    return family in ("index", "dot")
 
 
 def fuse(graph: Graph) -> Graph:

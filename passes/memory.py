@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.space import in_place
+from weft.ir.text import Names
 
 ALIGN = 64  # bytes: a cache line
 
@@ -44,11 +45,13 @@ class Plan:
     arena: int = 0
 
     def __str__(self) -> str:
+        name = Names()  # met in the graph's order, so unnamed values are called what the graph's text calls them
         lines = [f"arena: {self.arena} bytes"]
         for v, p in self.place.items():
-            lines.append(f"  {v.name or '?'}: {v.type} in {p}")
+            literal = p.kind == "constant" and not v.name and not v.shape
+            lines.append(f"  {'a literal' if literal else name(v)}: {v.type} in {p}")
         lines += [f"  output {j} takes over donated input {i}" for j, i in self.taken.items()]
-        lines += [f"  output {j} is copied from {v.name or '?'}" for j, v in self.copies]
+        lines += [f"  output {j} is copied from {name(v)}" for j, v in self.copies]
         return "\n".join(lines) + "\n"
 
 

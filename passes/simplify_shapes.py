@@ -27,11 +27,10 @@ def reshape_reshape(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
 
 
 def reshape_scalar(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
-    # reshape(broadcast(0-d)) -> broadcast(0-d)
-    inner = ctx.made_by(v[0], "broadcast")
-    if inner is None or inner.operands[0].shape:
-        return None
-    return ctx.emit("broadcast", inner.operands[0], shape=attrs["shape"])
+    # reshape(broadcast(0-d)) -> broadcast(0-d); reshape(0-d constant) -> broadcast(0-d constant)
+    inner = ctx.made_by(v[0], "broadcast") or ctx.made_by(v[0], "constant")
+    x = inner.operands[0] if inner is not None and inner.operands else v[0]
+    return None if inner is None or x.shape else ctx.emit("broadcast", x, shape=attrs["shape"])
 
 
 def broadcast_broadcast(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:

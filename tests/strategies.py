@@ -12,6 +12,8 @@
     max_ops    about how many ops
     calls      whether some ops are `call`s of smaller random graphs
     hints      whether values get names, nasty ones included, and locations
+    dims       sizes of axes to draw from (0 comes in by itself)
+    max_size   elements that an operand of an op that makes more of them may have
 
 Graphs never divide what NumPy leaves undefined: casts from floats to ints are of small finite numbers,
 integer powers have exponents 0 to 3, and indices are in range.
@@ -37,7 +39,6 @@ JUMPS = frozenset("""
 # Ops that may lose all digits on some arguments (subtraction of near equals, great powers, poles).
 STEEP = frozenset("tan power exp exp2 expm1 sinh cosh cbrt prod reciprocal div log log2 log10 log1p".split())
 HINTS = ("", "", "", "", "x", "x", "x_1", "t0", "h", "δ", "µ", "lambda", "sum", "f32", "a b", "3d", "k0", "main", "f.x")
-MAX_SIZE = 96
 
 
 @st.composite
@@ -53,10 +54,12 @@ def random_graph(
     max_ops: int = 10,
     calls: bool = False,
     hints: bool = True,
+    dims: Sequence[int] = (1, 2, 3, 4),
+    max_size: int = 96,
     name: str = "main",
 ) -> Graph:
     rnd = random.Random(source) if isinstance(source, int) else source
-    maker = _Maker(rnd, sorted(ops), tuple(dtypes), hints, name)
+    maker = _Maker(rnd, sorted(ops), tuple(dtypes), hints, name, tuple(dims), max_size)
     return maker.run(max_ops, calls)
 
 
@@ -85,8 +88,10 @@ def random_array(t: TensorType, rng: np.random.Generator, *, special: bool = Fal
 class _Maker:
     """Appends random ops to a builder; `rnd` is hypothesis's or Python's random numbers."""
 
-    def __init__(self, rnd: random.Random, ops: list[str], dtypes: tuple[str, ...], hints: bool, name: str) -> None:
+    def __init__(self, rnd: random.Random, ops: list[str], dtypes: tuple[str, ...], hints: bool, name: str,
+                 dims: tuple[int, ...], max_size: int) -> None:  # fmt: skip
         self.rnd, self.ops, self.dtypes, self.hints = rnd, ops, dtypes, hints
+        self.dims, self.max_size, self.grown = dims, max_size, max(max_size, 9216)
         self.build = Builder(name)
         self.pool: list[Value] = []
 
@@ -103,8 +108,12 @@ class _Maker:
 
     def shape(self, low: int = 0, least: int = 0) -> tuple[int, ...]:
         """A shape of rank `low` to 3 with dims of at least `least`; few are empty."""
-        dims = [1, 2, 3, 4] if least or not self.chance(8) else [0, 1, 2, 3]
-        return tuple(self.rnd.choice(dims) for _ in range(self.rnd.randint(low, 3)))
+        dims = list(self.dims) if least or not self.chance(8) else [0, *self.dims[:3]]
+        shape: list[int] = []
+        for _ in range(self.rnd.randint(low, 3)):
+            d = self.rnd.choice(dims)
+            shape.append(d if d * int(np.prod(shape)) <= self.max_size else 1)
+        return tuple(shape)
 
     def hint(self) -> str:
         return self.rnd.choice(HINTS) if self.hints else ""
@@ -161,10 +170,9 @@ class _Maker:
             dims = (2, *(1,) * (len(x.shape) - len(dims)), *dims)
         return self.input(dtype, dims)
 
-    @staticmethod
-    def broadcasts(*shapes: tuple[int, ...]) -> bool:
+    def broadcasts(self, *shapes: tuple[int, ...]) -> bool:
         try:
-            return int(np.prod(np.broadcast_shapes(*shapes))) <= MAX_SIZE
+            return int(np.prod(np.broadcast_shapes(*shapes))) <= self.max_size
         except ValueError:
             return False
 
@@ -222,7 +230,7 @@ class _Maker:
         x = self.of("biuf")
         dims = tuple(self.rnd.randint(1, 3) if d == 1 else d for d in x.shape)
         lead = (2,) if len(dims) < 3 and self.chance(2) else ()
-        if x.type.size * int(np.prod(lead + dims)) <= MAX_SIZE**2:
+        if x.type.size * int(np.prod(lead + dims)) <= self.grown:
             self.emit("broadcast", x, shape=lead + dims)
 
     def op_reshape(self) -> None:
@@ -257,7 +265,7 @@ class _Maker:
         low, high = (tuple(self.rnd.randint(0, 2) for _ in x.shape) for _ in range(2))
         fills = [v for v in self.pool if v.type == x.type.with_dims(())]
         fill = self.rnd.choice(fills) if fills and self.chance(2) else self.literal(self.rnd.randint(0, 2), x.dtype)
-        if x.type.size <= MAX_SIZE:
+        if x.type.size <= self.max_size:
             self.emit("pad", x, fill, low=low, high=high)
 
     def op_concatenate(self) -> None:
@@ -291,14 +299,14 @@ class _Maker:
     def op_gather(self) -> None:
         x = self.of("biuf", low=1, least=1)
         axes, indices = self.indices(x)
-        if x.type.size <= MAX_SIZE:
+        if x.type.size <= self.max_size:
             self.emit("gather", x, *indices, axes=axes)
 
     def op_scatter_add(self) -> None:
         x = self.of("iuf", low=1, least=1)
         axes, indices = self.indices(x)
         (t,) = REGISTRY["gather"].infer((x.type, *(i.type for i in indices)), {"axes": axes})
-        if t.size <= MAX_SIZE**2:
+        if t.size <= self.grown:
             same = [v for v in self.pool if v.type == t]
             updates = self.rnd.choice(same) if same else self.input(x.dtype, t.dims)
             self.emit("scatter_add", x, *indices, updates, axes=axes)
@@ -364,12 +372,13 @@ class _Maker:
         fits = [v for v in self.pool if v.type == TensorType(a.dtype, dims)]
         b = self.rnd.choice(fits) if fits and self.chance(2) else self.input(a.dtype, dims)
         pairs = [(tuple(of), tuple(place[i] for i in of)) for of in (batch, contract)]
-        if a.type.size * b.type.size <= MAX_SIZE**2:
+        if a.type.size * b.type.size <= self.grown:
             self.emit("dot", a, b, batch=pairs[0], contract=pairs[1])
 
     def call(self) -> None:
         given = [self.rnd.choice(self.pool) for _ in range(self.rnd.randint(1, 3))]
-        inner = _Maker(self.rnd, self.ops, self.dtypes, self.hints, self.rnd.choice(["k0", "k1", "add", "main"]))
+        name = self.rnd.choice(["k0", "k1", "add", "main"])
+        inner = _Maker(self.rnd, self.ops, self.dtypes, self.hints, name, self.dims, self.max_size)
         inner.pool = [inner.build.input(v.type, inner.hint()).value for v in given]
         for _ in range(self.rnd.randint(1, 3)):
             before = len(inner.build.inputs)

@@ -7,6 +7,7 @@ import pytest
 
 import weft
 from weft import errors
+from weft.ir.text import print_graph
 
 
 def total(x):
@@ -338,3 +339,25 @@ def test_weak_arithmetic_is_pythons():
     want = (n + 1, n / 2, n > 2, n + s, -n, n**2, n**-1, abs(-n), divmod(n, 2), ~n, True + n)
     assert got == want
     assert [type(g) for g in got] == [type(w) for w in want]
+
+
+def test_a_compiled_gradients_seed_is_a_constant():
+    """It is folded: what is left of a division's backward part is one number, not a chain from an input."""
+    stages = weft.compile(weft.grad(lambda x: np.tanh(x) / 4)).lower(0.5)
+    assert [v.name for v in stages.trace.inputs] == ["x"]
+    assert print_graph(stages.simplified, locations=False).splitlines() == [
+        "def lambda_(x: f64) -> f64:",
+        "    t0: f64 = tanh(x)",
+        "    t1: f64 = mul(t0, t0)",
+        "    t2: f64 = sub(f64(1.0), t1)",
+        "    d_x: f64 = mul(f64(0.25), t2)",
+        "    return d_x",
+    ]
+
+
+def test_the_memory_plan_names_values_as_the_graph_does():
+    stages = weft.compile(lambda x, w: np.tanh(x @ w) @ w).lower(np.ones((3, 3)), np.ones((3, 3)))
+    lines = str(stages.fused).rpartition("def ")[2].splitlines()[1:-1]
+    defined = [line.split(":")[0].strip() for line in lines]
+    assert len(defined) == 3 and defined[0] == "t0"
+    assert [line.split(":")[0].strip() for line in str(stages.memory).splitlines()[3:]] == defined

@@ -26,8 +26,10 @@ RUNGS: dict[int, tuple[tuple[str, int], ...]] = {
 
 def debug_level() -> int:
     """WEFT_DEBUG as a number from 0 to 5; 0 when it is unset, empty or not a number."""
-    text = os.environ.get("WEFT_DEBUG", "")
-    return min(max(int(text), 0), 5) if text.strip().lstrip("-").isdigit() else 0
+    try:
+        return min(max(int(os.environ.get("WEFT_DEBUG", "")), 0), max(RUNGS))
+    except ValueError:
+        return 0
 
 
 def set_up(level: int | None = None) -> None:

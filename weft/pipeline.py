@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Collection
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from weft.codegen.step import Step, write_step
 from weft.debug import debug_level, set_up
@@ -35,6 +35,7 @@ PASSES = [
     Pass("fuse", fuse),
 ]
 BY_NAME = {p.name: p for p in PASSES}
+GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 1, "fused": len(PASSES)}  # how many passes ran
 log = logging.getLogger("weft.pipeline")
 KERNELS, LLVM = logging.getLogger("weft.kernels"), logging.getLogger("weft.llvm")
 set_up()
@@ -62,11 +63,11 @@ class Stages:
     @property
     def grad(self) -> Graph:
         """The graph with its backward part, cleaned of dead ops, before any rewriting."""
-        return self.records[0].graph
+        return self.records[GRAPHS["grad"] - 1].graph
 
     @property
     def simplified(self) -> Graph:
-        return self.records[-2].graph
+        return self.records[GRAPHS["simplified"] - 1].graph
 
     @property
     def fused(self) -> Graph:
@@ -132,11 +133,30 @@ class Stages:
         return f"{self.fused}\n{self.memory}"
 
 
+class Watcher(Protocol):
+    """Who looks on: `weft dump` while it runs a script, for one."""
+
+    def declared(self, name: str) -> None:
+        """`weft.compile` was given a function of this name."""
+
+    def captured(self, stages: Stages) -> None:
+        """A call was captured; it will be compiled next, unless this raises."""
+
+
 class Pipeline:
-    """What the frontend is handed: compile a graph, or show its stages."""
+    """What the frontend is handed: compile a graph, or show its stages. Its `watcher`, if any, looks on."""
+
+    watcher: Watcher | None = None
 
     def __call__(self, graph: Graph, donate: Collection[int] = (), label: str = "") -> Any:
-        return Stages(graph, donate, label).compile()
+        stages = Stages(graph, donate, label)
+        if self.watcher is not None:
+            self.watcher.captured(stages)
+        return stages.compile()
+
+    def declared(self, name: str) -> None:
+        if self.watcher is not None:
+            self.watcher.declared(name)
 
     def lower(self, graph: Graph, donate: Collection[int] = (), label: str = "") -> Stages:
         return Stages(graph, donate, label)

@@ -1,3 +1,241 @@
-"""Indexing: basic and integer-array keys, take, take_along_axis, ..."""
+"""`x[key]`: slices and ints are slices of axes, index arrays are gathers, masks are the places where they hold.
+
+    x[1:, ::-1, None, 0]     slice, reverse, reshape                            a view
+    x[i, :, [0, 2]]          gather along axes 0 and 2, index axes in front     a copy
+
+A key is read into (axis, element) pairs, one for each axis of x and for each new one. Index arrays and ints
+among them are *advanced* when there is any array: their common shape replaces them where they stand together,
+and comes first when something stands between them.
+
+A traced index is not known to be in range: negative ones count from the end, as in NumPy, but one out of bounds
+is clamped by compiled code.
+"""
 
 from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weft.frontend.errors import IndexingError, message
+from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
+from weft.frontend.numpy_api.registry import method
+from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
+from weft.ir import ops
+from weft.ir.types import broadcast_dims
+
+
+@dataclass(slots=True)
+class Known:
+    """An index array (of int64), or a mask, that is the same at every call."""
+
+    array: np.ndarray
+
+
+# What stands in a key: a slice, None, an Ellipsis, an int, a Tracer of integers, a Known. With its axis, or None
+# for what takes no axis: new ones, the ellipsis itself, and a 0-d mask (`x[True]` has a new axis of one place).
+Placed = tuple[int | None, Any]
+
+
+@method("__getitem__")
+def get_item(x: Tracer, key: Any) -> Tracer:
+    """NumPy's `x[key]`. Raises IndexingError, UnsupportedError for a traced mask."""
+    placed = _placed(x, [_element(e, x) for e in (key if isinstance(key, tuple) else (key,))])
+    advanced = [(axis, e) for axis, e in placed if isinstance(e, Known | Tracer)]
+    y = _basic(x, placed)
+    if advanced:
+        return _advanced(y, placed, advanced)
+    return view(reshaped(y, _with_new_axes(placed, _kept(y, placed))), x)
+
+
+def _element(e: Any, x: Tracer) -> Any:
+    """One element of a key; NumPy arrays of integers, which may hold others at the next call, are traced later.
+
+    Raises IndexingError for what is no index.
+    """
+    if e is None or e is Ellipsis or isinstance(e, slice):
+        return e
+    if isinstance(e, bool | np.bool_):
+        return Known(np.asarray(e))
+    if isinstance(e, list | tuple) and find_tracer(e) is not None:
+        e = as_tracer(e, x)
+    if type(e) is Tracer or isinstance(e, np.ndarray):
+        return _array(e)
+    if not isinstance(e, list | tuple | range) and hasattr(e, "__index__"):
+        return operator.index(e)
+    array = np.array(e)
+    if not array.size and isinstance(e, list | tuple):
+        array = array.astype(np.int64)
+    if array.dtype.kind in "biu":
+        return Known(array)
+    text = (
+        "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "
+        f"valid indices, not a {type(e).__name__}"
+    )
+    raise IndexingError(message(text, [x.value]))
+
+
+def _array(e: Any) -> Any:
+    """An index array or a mask, traced or not."""
+    if e.dtype.kind not in "biu":
+        text = f"arrays used as indices must be of integer (or boolean) type, not {e.dtype}"
+        raise IndexingError(message(text, [e.value] if type(e) is Tracer else ()))
+    if e.dtype != np.bool_:
+        return e
+    advice = (
+        "How many there are depends on the data. Write np.where(mask, x, other) for an array of x's shape, and\n"
+        "np.sum(x, where=mask), or np.sum(np.where(mask, x, 0)), for a sum over them."
+    )
+    return Known(known_array(e, "takes the elements at which a traced mask holds", advice))
+
+
+def _placed(x: Tracer, elements: Sequence[Any]) -> list[Placed]:
+    """Each element with its axis; masks are index arrays now. Raises IndexingError."""
+    dots = sum(e is Ellipsis for e in elements)
+    if dots > 1:
+        raise IndexingError(message("an index can only have a single ellipsis ('...')", [x.value]))
+    used = sum(_axes_taken(e) for e in elements)
+    if used > x.ndim:
+        text = f"too many indices for array: array is {x.ndim}-dimensional, but {used} were indexed"
+        raise IndexingError(message(text, [x.value]))
+    placed: list[Placed] = []
+    axis = 0
+    for e in elements if dots else [*elements, Ellipsis]:
+        if e is None:
+            placed.append((None, None))
+        elif e is Ellipsis:
+            placed += [(None, e), *((axis + i, slice(None)) for i in range(x.ndim - used))]
+            axis += x.ndim - used
+        elif isinstance(e, Known) and e.array.dtype == np.bool_:
+            placed += _mask(e.array, x, axis)
+            axis += e.array.ndim
+        else:
+            placed.append((axis, _in_range(e, x, axis)))
+            axis += 1
+    return placed
+
+
+def _axes_taken(e: Any) -> int:
+    if isinstance(e, Known) and e.array.dtype == np.bool_:
+        return e.array.ndim
+    return 0 if e is None or e is Ellipsis else 1
+
+
+def _mask(mask: np.ndarray, x: Tracer, axis: int) -> list[Placed]:
+    """The index arrays of the places at which a mask holds."""
+    if not mask.ndim:
+        return [(None, Known(np.zeros(int(mask), np.int64)))]
+    for i, (n, d) in enumerate(zip(mask.shape, x.shape[axis:], strict=False), axis):
+        if n != d:
+            text = (
+                f"boolean index did not match indexed array along axis {i}; size of axis is {d} but size of "
+                f"corresponding boolean axis is {n}"
+            )
+            raise IndexingError(message(text, [x.value]))
+    return [(axis + i, Known(places)) for i, places in enumerate(np.nonzero(mask))]
+
+
+def _in_range(e: Any, x: Tracer, axis: int) -> Any:
+    """An element of a key for an axis of x: what is known is checked, and counted from the start."""
+    if isinstance(e, slice) or type(e) is Tracer:
+        return e
+    n = x.shape[axis]
+    check_range(e.array if isinstance(e, Known) else e, n, axis, x)
+    if isinstance(e, int):
+        return e % n
+    if isinstance(e, Known):
+        places = e.array.astype(np.int64)
+        return Known(np.where(places < 0, places + n, places))
+    return as_tracer(e, x)
+
+
+def check_range(index: Any, n: int, axis: int, x: Tracer) -> None:
+    """Raises IndexingError when an int or an array of them goes beyond an axis of n elements."""
+    index = np.asarray(index)
+    bad = index[(index < -n) | (index >= n)]
+    if bad.size:
+        text = f"index {bad.flat[0]} is out of bounds for axis {axis} with size {n}"
+        raise IndexingError(message(text, [x.value]))
+
+
+def _basic(x: Tracer, placed: Sequence[Placed]) -> Tracer:
+    """Slices, and ints as slices of size one."""
+    cuts = []
+    for axis, e in placed:
+        if axis is not None:
+            cuts.append(e if isinstance(e, slice) else slice(e, e + 1) if isinstance(e, int) else slice(None))
+    return sliced(x, cuts)
+
+
+def _kept(x: Tracer, placed: Sequence[Placed]) -> list[int]:
+    """Sizes of the axes that slices leave."""
+    return [x.shape[axis] for axis, e in placed if axis is not None and isinstance(e, slice)]
+
+
+def _advanced(x: Tracer, placed: list[Placed], advanced: list[Placed]) -> Tracer:
+    """Gather from x, whose slices are taken and whose ints are axes of size one."""
+    shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in advanced]
+    try:
+        common = broadcast_dims(*shapes)
+    except ValueError:
+        text = "shape mismatch: indexing arrays could not be broadcast together with shapes "
+        raise IndexingError(message(text + " ".join(map(str, shapes)), [x.value])) from None
+    kept = _kept(x, placed)
+    (axis, only), *others = advanced
+    spots = [i for i, (_, e) in enumerate(placed) if isinstance(e, int | Known | Tracer)]
+    if isinstance(only, Known) and len(common) == 1 and axis is not None and len(spots) == 1:
+        x = pick(x, only.array, axis)
+        kept.insert(axis, common[0])
+        return reshaped(x, _with_new_axes([(a, slice(None) if a == axis else e) for a, e in placed], kept))
+    x = reshaped(_gathered(x, advanced, common), (*common, *kept))
+    together = spots[-1] - spots[0] == len(spots) - 1
+    before = sum(isinstance(e, slice) for _, e in placed[: spots[0]]) if together else 0
+    if before:
+        own = len(common)
+        x = permuted(x, (*range(own, own + before), *range(own), *range(own + before, x.ndim)))
+    return reshaped(x, _with_new_axes(placed, kept, common, spots[0] if together else 0))
+
+
+def _gathered(x: Tracer, advanced: list[Placed], common: tuple[int, ...]) -> Tracer:
+    """x at the index arrays, whose axes come first, then the rest of x's axes."""
+    axes = tuple(axis for axis, _ in advanced if axis is not None)
+    if not axes:  # masks of no axis alone
+        return spread(reshaped(x, (1,) * len(common) + x.shape), common + x.shape)
+    rest = [n for i, n in enumerate(x.shape) if i not in axes]
+    for axis in axes:
+        if not x.shape[axis] and 0 not in (*common, *rest):
+            raise IndexingError(message(f"index is out of bounds for axis {axis} with size 0", [x.value]))
+    places = [index_tracer(e, x, x.shape[axis]) for axis, e in advanced if axis is not None]
+    if len(axes) < len(advanced):
+        places[0] = spread(places[0], common)
+    return emit(ops.index.gather, x, *places, axes=axes)
+
+
+def index_tracer(e: Any, x: Tracer, n: int) -> Tracer:
+    """Places along an axis of n elements as the gather op takes them: int64, negative ones counted from the end."""
+    if isinstance(e, Known):
+        return as_tracer(e.array, x)
+    i = cast(e, "i64")
+    if e.dtype.kind != "i":
+        return i
+    negative = emit(ops.logic.less, i, constant(i, 0, "i64"))
+    return emit(ops.logic.where, negative, emit(ops.elementwise.add, i, constant(i, n, "i64")), i)
+
+
+def _with_new_axes(
+    placed: Sequence[Placed], kept: Sequence[int], common: tuple[int, ...] = (), at: int = 0
+) -> tuple[int, ...]:
+    """The result's shape: for each slice the next of `kept`, new axes, and `common` at position `at` of the key."""
+    rest = iter(kept)
+    shape: list[int] = []
+    for i, (_, e) in enumerate(placed):
+        if i == at:
+            shape += common
+        if e is None:
+            shape.append(1)
+        elif isinstance(e, slice):
+            shape.append(next(rest))
+    return tuple(shape)

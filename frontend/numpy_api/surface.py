@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from weft.frontend import ufunc, ufunc_rules
-from weft.frontend.numpy_api import creation, indexing, linear_algebra, logic, movement, reductions, statistics
+from weft.frontend.numpy_api import (
+    conversion,
+    creation,
+    differences,
+    indexing,
+    joining,
+    linear_algebra,
+    logic,
+    movement,
+    padding,
+    reductions,
+    selection,
+    statistics,
+)
 
 __all__ = [
+    "conversion",
     "creation",
+    "differences",
     "indexing",
+    "joining",
     "linear_algebra",
     "logic",
     "movement",
+    "padding",
     "reductions",
+    "selection",
     "statistics",
     "ufunc",
     "ufunc_rules",

@@ -1,0 +1,26 @@
+"""How the loops of a kernel are cut: how many chunks run in parallel, and how long one partial sum gets.
+
+    THREADS   a chunk is a task of a CPU thread: long enough to be worth handing out, few enough to combine
+    BLOCKS    a chunk is a block (or a warp) of a GPU: thousands of them, whose threads split what is in a chunk
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Bounds, from which lowering works out the number of chunks."""
+
+    work: int  # instructions per chunk, at least
+    chunks: int  # at most
+    parts: int  # chunks at most, where each has a partial result to be combined after all of them
+    elements: int  # per chunk of one flat loop, at least
+    rows: int  # per chunk of a sum over rows, at least
+    block: int  # columns per partial sum of a float reduction, at most
+    nests: bool  # nested loops over columns run as one; else each run of the innermost has its own partial sum
+
+
+THREADS = Tiling(work=1 << 16, chunks=64, parts=64, elements=64, rows=8, block=2048, nests=False)
+BLOCKS = Tiling(work=1, chunks=4096, parts=512, elements=2048, rows=16, block=1 << 19, nests=True)
