@@ -47,7 +47,7 @@ class Tracer(Operators):
     storage, path: the array that it shows, and by which views (see `storage`).
     """
 
-    __slots__ = ("storage", "path", "weak", "type", "_shown", "_of", "__weakref__")
+    __slots__ = ("storage", "path", "weak", "type", "_shown", "_of", "_start", "__weakref__")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]  # as ndarray: == is element by element
 
@@ -60,17 +60,22 @@ class Tracer(Operators):
         self.type = value.type
         self._shown = value
         self._of = self.storage.value  # what the storage held when `_shown` was read
+        starts = [s for view in path for s in view.starts]
+        self._start = max(starts, key=lambda s: s.trace.serial) if starts else None
 
     @property
     def trace(self) -> Trace:
-        return self.storage.trace
+        """The capture in which it has a value: its array's, or one inside that in which its place is known."""
+        trace, start = self.storage.trace, self._start
+        return trace if start is None or start.trace.serial <= trace.serial else start.trace
 
     @property
     def value(self) -> Value:
         """What it shows now."""
         storage = self.storage
         if self._of is not storage.value:
-            self._shown = read_path(storage.trace, storage.value, self.path)
+            trace = self.trace
+            self._shown = read_path(trace, storage.value_in(trace), self.path)
             self._of = storage.value
         return self._shown
 
@@ -254,6 +259,9 @@ def read(trace: Trace, tracer: Tracer) -> Value:
 def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     """The op applied to tracers of the right dtypes. Raises ShapeError, DTypeError, LeakError."""
     trace = innermost(tracers)
+    around = youngest()
+    if around is not None and around.region and around.serial > trace.serial and op not in VIEWS:
+        trace = around  # not before the branch that may not be taken; passes move it out of loops
     values = [t.value if t.trace is trace else read(trace, t) for t in tracers]
     try:
         result = trace.emit(op, values, attrs)
@@ -263,12 +271,19 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
         return Tracer(trace, result)
     base = tracers[0]
     storage = base.storage
-    if storage.trace is not trace:  # starts of a younger capture: what is shown is a copy of its own
-        return Tracer(trace, result)
     path = (*base.path, View(op, attrs, tuple(t.storage for t in tracers[1:])))
     if op is ops.movement.reshape and shows_copy(storage.value.type.dims, storage.strides, base.itemsize, path):
         return Tracer(trace, result)
     return Tracer(trace, result, None, storage, path)
+
+
+def bounded(index: Tracer, size: int, axis: int, signed: bool = True) -> Tracer:
+    """An index (i64) into an axis, negative ones counted from its end, and checked."""
+    if signed:
+        negative = emit(REGISTRY["less"], index, constant(index, 0, "i64"))
+        from_end = emit(REGISTRY["add"], index, constant(index, size, "i64"))
+        index = emit(REGISTRY["where"], negative, from_end, index)
+    return emit(REGISTRY["bound"], index, size=size, axis=axis)
 
 
 def detached(tracer: Tracer) -> Tracer:

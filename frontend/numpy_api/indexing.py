@@ -7,8 +7,8 @@ A key is read into (axis, element) pairs, one for each axis of x and for each ne
 among them are *advanced* when there is any array: their common shape replaces them where they stand together,
 and comes first when something stands between them.
 
-A traced index is not known to be in range: negative ones count from the end, as in NumPy, but one out of bounds
-is clamped by compiled code.
+A traced index is not known to be in range: negative ones count from the end, and one out of bounds raises
+IndexError when the compiled code has run (see the op `bound`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from weft.frontend.errors import IndexingError, message
 from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
 from weft.frontend.numpy_api.registry import method
-from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
+from weft.frontend.tracer import Tracer, as_tracer, bounded, cast, constant, emit
 from weft.ir import ops
 from weft.ir.types import broadcast_dims
 
@@ -43,12 +43,41 @@ Placed = tuple[int | None, Any]
 @method("__getitem__")
 def get_item(x: Tracer, key: Any) -> Tracer:
     """NumPy's `x[key]`. Raises IndexingError, UnsupportedError for a traced mask."""
-    placed = _placed(x, [_element(e, x) for e in (key if isinstance(key, tuple) else (key,))])
-    advanced = [(axis, e) for axis, e in placed if isinstance(e, Known | Tracer)]
-    y = _basic(x, placed)
-    if advanced:
+    placed = read_key(x, key)
+    advanced = advanced_of(placed)
+    y = sliced_by(x, placed)
+    if not all(is_position(e) for _, e in advanced):
         return _advanced(y, placed, advanced)
+    y = _window(y, placed)
     return view(reshaped(y, _with_new_axes(placed, _kept(y, placed))), x)
+
+
+def read_key(x: Tracer, key: Any) -> list[Placed]:
+    """A key's elements, each with its axis of x. Raises IndexingError."""
+    return _placed(x, [_element(e, x) for e in (key if isinstance(key, tuple) else (key,))])
+
+
+def advanced_of(placed: Sequence[Placed]) -> list[Placed]:
+    """The index arrays among a key's elements, and traced ints."""
+    return [(axis, e) for axis, e in placed if isinstance(e, Known | Tracer)]
+
+
+def is_position(e: Any) -> bool:
+    """A traced integer: one place of an axis, which goes, as by an int."""
+    return type(e) is Tracer and not e.shape
+
+
+def _window(x: Tracer, placed: Sequence[Placed]) -> Tracer:
+    """The places that traced integers say, as axes of size one: a view too."""
+    found = {axis: e for axis, e in placed if axis is not None and is_position(e)}
+    if not found:
+        return x
+    like = next(iter(found.values()))
+    starts = [
+        bounded(cast(found[a], "i64"), n, a) if a in found else constant(like, 0, "i64") for a, n in enumerate(x.shape)
+    ]
+    sizes = tuple(1 if a in found else n for a, n in enumerate(x.shape))
+    return emit(ops.update.dynamic_slice, x, *starts, sizes=sizes)
 
 
 def _element(e: Any, x: Tracer) -> Any:
@@ -161,8 +190,8 @@ def check_range(index: Any, n: int, axis: int, x: Tracer) -> None:
         raise IndexingError(message(text, [x.value]))
 
 
-def _basic(x: Tracer, placed: Sequence[Placed]) -> Tracer:
-    """Slices, and ints as slices of size one."""
+def sliced_by(x: Tracer, placed: Sequence[Placed]) -> Tracer:
+    """The key's slices, and ints as slices of size one: a view."""
     cuts = []
     for axis, e in placed:
         if axis is not None:
@@ -177,26 +206,49 @@ def _kept(x: Tracer, placed: Sequence[Placed]) -> list[int]:
 
 def _advanced(x: Tracer, placed: list[Placed], advanced: list[Placed]) -> Tracer:
     """Gather from x, whose slices are taken and whose ints are axes of size one."""
-    shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in advanced]
-    try:
-        common = broadcast_dims(*shapes)
-    except ValueError:
-        text = "shape mismatch: indexing arrays could not be broadcast together with shapes "
-        raise IndexingError(message(text + " ".join(map(str, shapes)), [x.value])) from None
+    common = common_shape(x, advanced)
     kept = _kept(x, placed)
     (axis, only), *others = advanced
-    spots = [i for i, (_, e) in enumerate(placed) if isinstance(e, int | Known | Tracer)]
+    spots, before = _spots(placed)
     if isinstance(only, Known) and len(common) == 1 and axis is not None and len(spots) == 1:
         x = pick(x, only.array, axis)
         kept.insert(axis, common[0])
         return reshaped(x, _with_new_axes([(a, slice(None) if a == axis else e) for a, e in placed], kept))
     x = reshaped(_gathered(x, advanced, common), (*common, *kept))
-    together = spots[-1] - spots[0] == len(spots) - 1
-    before = sum(isinstance(e, slice) for _, e in placed[: spots[0]]) if together else 0
     if before:
         own = len(common)
         x = permuted(x, (*range(own, own + before), *range(own), *range(own + before, x.ndim)))
-    return reshaped(x, _with_new_axes(placed, kept, common, spots[0] if together else 0))
+    return reshaped(x, _with_new_axes(placed, kept, common, spots[0]))
+
+
+def common_shape(x: Tracer, advanced: Sequence[Placed]) -> tuple[int, ...]:
+    """The index arrays' common shape. Raises IndexingError."""
+    shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in advanced]
+    try:
+        return broadcast_dims(*shapes)
+    except ValueError:
+        text = "shape mismatch: indexing arrays could not be broadcast together with shapes "
+        raise IndexingError(message(text + " ".join(map(str, shapes)), [x.value])) from None
+
+
+def _spots(placed: Sequence[Placed]) -> tuple[list[int], int]:
+    """Where in the key the index arrays' axes are put (first of the list), and how many slices come before."""
+    spots = [i for i, (_, e) in enumerate(placed) if isinstance(e, int | Known | Tracer)]
+    if spots[-1] - spots[0] != len(spots) - 1:
+        return [0, *spots], 0
+    return spots, sum(isinstance(e, slice) for _, e in placed[: spots[0]])
+
+
+def gathered_order(
+    x: Tracer, placed: Sequence[Placed], common: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Of `x[key]`, whose slices are taken from x already: its shape, the same without new axes, and the
+    permutation of that which puts the index arrays' axes first."""
+    spots, before = _spots(placed)
+    kept, own = _kept(x, placed), len(common)
+    bare = (*kept[:before], *common, *kept[before:])
+    first = (*range(before, before + own), *range(before), *range(before + own, len(bare)))
+    return _with_new_axes(placed, kept, common, spots[0]), bare, first
 
 
 def _gathered(x: Tracer, advanced: list[Placed], common: tuple[int, ...]) -> Tracer:
@@ -208,21 +260,23 @@ def _gathered(x: Tracer, advanced: list[Placed], common: tuple[int, ...]) -> Tra
     for axis in axes:
         if not x.shape[axis] and 0 not in (*common, *rest):
             raise IndexingError(message(f"index is out of bounds for axis {axis} with size 0", [x.value]))
-    places = [index_tracer(e, x, x.shape[axis]) for axis, e in advanced if axis is not None]
-    if len(axes) < len(advanced):
+    return emit(ops.index.gather, x, *places_of(x, advanced, common), axes=axes)
+
+
+def places_of(x: Tracer, advanced: Sequence[Placed], common: tuple[int, ...]) -> list[Tracer]:
+    """The index arrays as gather and scatter take them."""
+    places = [index_tracer(e, x, x.shape[axis], axis) for axis, e in advanced if axis is not None]
+    if len(places) < len(advanced):
         places[0] = spread(places[0], common)
-    return emit(ops.index.gather, x, *places, axes=axes)
+    return places
 
 
-def index_tracer(e: Any, x: Tracer, n: int) -> Tracer:
-    """Places along an axis of n elements as the gather op takes them: int64, negative ones counted from the end."""
+def index_tracer(e: Any, x: Tracer, n: int, axis: int = 0) -> Tracer:
+    """Places along an axis of n elements: int64, negative ones counted from the end, checked if they are traced."""
     if isinstance(e, Known):
         return as_tracer(e.array, x)
-    i = cast(e, "i64")
-    if e.dtype.kind != "i":
-        return i
-    negative = emit(ops.logic.less, i, constant(i, 0, "i64"))
-    return emit(ops.logic.where, negative, emit(ops.elementwise.add, i, constant(i, n, "i64")), i)
+    i = cast(as_tracer(e, x), "i64")
+    return bounded(i, n, axis, signed=e.dtype.kind == "i")
 
 
 def _with_new_axes(

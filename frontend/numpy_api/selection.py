@@ -79,7 +79,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Tracer:
     if type(indices) is not Tracer and find_tracer(indices) is None:
         check_range(indices, x.shape[at], at, x)
     rank = x.ndim
-    index = [index_tracer(i, x, n) if k == at else iota(x, n, k, rank) for k, n in enumerate(x.shape)]
+    index = [index_tracer(i, x, n, k) if k == at else iota(x, n, k, rank) for k, n in enumerate(x.shape)]
     try:
         shape = broadcast_dims(*[k.shape for k in index])
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weft.frontend import ufunc, ufunc_rules
 from weft.frontend.numpy_api import (
+    assignment,
     conversion,
     creation,
     differences,
@@ -19,6 +20,7 @@ from weft.frontend.numpy_api import (
 )
 
 __all__ = [
+    "assignment",
     "conversion",
     "creation",
     "differences",
