@@ -161,6 +161,9 @@ class Trace:
         if own is None:
             if not trace.active:
                 raise_leak(value)
+            number = trace.constants.get(value)
+            if number is not None:
+                return self.constant(number, value.type.dtype)
             own = self.builder.input(value.type, value.name, value.location).value
             self.sources[own] = Outer(trace, value, weak)
             self.lifted[value] = own
