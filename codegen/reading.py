@@ -85,7 +85,7 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
     for op in graph.ops:
         for i, v in enumerate(op.operands):
             axes = space.axes.get((op, i))
-            if v not in producer and axes is not None:
+            if v not in space.axes and axes is not None:
                 flat(v, [Affine() if a is None else var(f"@{a}") for a in axes])
         axes = space.axes.get(op.result)
         if axes is not None and is_free(op) and op.kind.name not in ("broadcast", "transpose", "reshape", "constant"):
