@@ -27,7 +27,8 @@ from weft.frontend.errors import (
     message,
     type_text,
 )
-from weft.frontend.numpy_api.registry import FUNCTIONS, METHODS
+from weft.frontend.location import in_subscript
+from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS, METHODS
 from weft.frontend.operators import Operators, named
 from weft.ir import ops
 from weft.ir.graph import Value
@@ -162,6 +163,8 @@ class Tracer(Operators):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         implementation = FUNCTIONS.get(function)
+        if implementation is None and function in CREATORS:
+            return named(CREATORS[function](self, *args, **kwargs), 2)
         if implementation is None:
             name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
             name = name.replace("numpy.", "np.", 1)
@@ -174,9 +177,15 @@ class Tracer(Operators):
         if self.weak is int or self.weak is bool:  # np.arange(n) asks so
             return np.array(self.item(), dtype)
         advice = (
-            "np.array, np.asarray and functions outside NumPy can't take a traced array.\n"
-            "Use it as it is, np.stack for a list of traced values, or .astype(dtype) for another dtype."
+            "np.array, np.asarray, np.full and functions outside NumPy can't take a traced array.\n"
+            "Use it as it is, np.stack for a list of traced values, np.broadcast_to(x, shape) for np.full,\n"
+            "or .astype(dtype) for another dtype."
         )
+        if in_subscript():
+            advice = (
+                "An array that is not traced does not take a traced index. Write np.asarray(array, like=i)[i];\n"
+                "for rows of np.eye(n), i[:, None] == np.arange(n); for a mask, np.where(mask, array, other)."
+            )
         raise ConcretizationError(message("needs the elements of a traced array", [self.value], advice))
 
     # Python values: known in an uncompiled capture; of Python scalars, at the price of a guard, elsewhere.
