@@ -245,8 +245,7 @@ class Reader:
                 got = self.element(x, shifted, scope)
                 result = got if result is None or ok is None else self._choose(ok, got, result, x.dtype, scope)
             at += n
-        assert result is not None, "concatenation of empty arrays has no elements to read"
-        return result
+        return result if result is not None else self.element(parts[0], index, scope)  # empty: never run
 
     def _gather(self, operands: Sequence[Value], axes: Sequence[int], index: Sequence[Affine], scope: Scope) -> str:
         x, *places = operands

@@ -28,10 +28,10 @@ _LOOPS: dict[tuple[Any, ...], tuple[np.dtype, ...]] = {}
 @method("__array_ufunc__")
 def array_ufunc(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What NumPy's protocol calls."""
-    kwargs = {k: v for k, v in kwargs.items() if not (v is None or k in ("order", "subok"))}
+    kwargs = {k: v for k, v in kwargs.items() if k == "axis" or not (v is None or k in ("order", "subok"))}
     if "out" in kwargs:
         _refuse_out(ufunc, kwargs["out"], inputs)
-    if how == "reduce" and "where" not in kwargs:
+    if how == "reduce":
         return _reduce(ufunc, *inputs, **kwargs)
     kwargs.pop("casting", None)
     dtype = kwargs.pop("dtype", None)
@@ -210,7 +210,7 @@ def _refuse_out(ufunc: np.ufunc, out: Any, inputs: Sequence[Any]) -> None:
 
 _REDUCERS: dict[np.ufunc, Any] = {
     np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min,
-    np.logical_and: np.all, np.logical_or: np.any,
+    np.logical_and: np.all, np.logical_or: np.any, np.fmax: np.nanmax, np.fmin: np.nanmin,
 }  # fmt: skip
 
 

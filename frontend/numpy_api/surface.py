@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from weft.frontend import ufunc, ufunc_rules
 from weft.frontend.numpy_api import (
+    arithmetic,
     conversion,
+    covariance,
     creation,
     differences,
+    einsum,
     indexing,
     joining,
     linear_algebra,
     logic,
     movement,
+    nan_reductions,
+    norms,
     padding,
     reductions,
     selection,
@@ -19,14 +24,19 @@ from weft.frontend.numpy_api import (
 )
 
 __all__ = [
+    "arithmetic",
     "conversion",
+    "covariance",
     "creation",
     "differences",
+    "einsum",
     "indexing",
     "joining",
     "linear_algebra",
     "logic",
     "movement",
+    "nan_reductions",
+    "norms",
     "padding",
     "reductions",
     "selection",
