@@ -134,14 +134,14 @@ def _places(
             fresh = type(leaf) is np.ndarray and sys.getrefcount(leaf) <= _UNSHARED
             places.append(("fresh" if fresh else "constant", leaf))
             continue
-        if not leaf.trace.active:
+        if not leaf.home.active:
             raise_leak(leaf.value)
-        if id(leaf) in arguments and leaf.trace is trace:
+        if id(leaf) in arguments and leaf.home is trace:
             places.append(("argument", arguments[id(leaf)]))
             continue
         place = seen.get(id(leaf))
         if place is None:
-            value = leaf.value if leaf.trace is trace else trace.lift(leaf.trace, leaf.value, leaf.weak)
+            value = leaf.value if leaf.home is trace else trace.lift(leaf.home, leaf.value, leaf.weak)
             kind = "copy" if value in outputs else "result"
             if kind == "result":
                 outputs.append(value)

@@ -2,7 +2,7 @@
 
     y = np.tanh(x @ W + b)      ->      t0 = dot(x, W, ...); t1 = add(t0, b); y = tanh(t1)
 
-A `Tracer` is a value of a capture (see `capture`) that answers like an ndarray. NumPy finds it through
+A `Tracer` is a value of a capture (its `home`, see `capture`) that answers like an ndarray. NumPy finds it through
 `__array_ufunc__` and `__array_function__`; what it finds is in the tables of `numpy_api.registry`.
 
 A *weak* tracer stands for a Python int, float or bool: it takes the other operand's dtype, as NEP 50 says,
@@ -58,14 +58,14 @@ class Aliases:
 class Tracer(Operators):
     """Stands for an ndarray, or for a NumPy or Python scalar, of known dtype and shape. See the module."""
 
-    __slots__ = ("trace", "value", "weak", "aliases", "__weakref__")
+    __slots__ = ("home", "value", "weak", "aliases", "__weakref__")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]  # as ndarray: == is element by element
 
     def __init__(
         self, trace: Trace, value: Value, weak: type | None = None, aliases: Aliases | None = None
     ) -> None:
-        self.trace = trace
+        self.home = trace
         self.value = value
         self.weak = weak
         self.aliases = aliases
@@ -132,7 +132,7 @@ class Tracer(Operators):
         return format(self.item(), spec) if spec else repr(self)
 
     def __copy__(self) -> Tracer:
-        return Tracer(self.trace, self.value, self.weak)
+        return Tracer(self.home, self.value, self.weak)
 
     def __deepcopy__(self, memo: Any) -> Tracer:
         return self.__copy__()
@@ -200,7 +200,7 @@ class Tracer(Operators):
             what = "the truth value" if asked == "bool" else f"the {asked or 'value'}"
             text = f"{what} of an array of more than one element is ambiguous"
             raise ShapeError(message(text, [self.value], advice))
-        return self.trace.concrete(self.value, asked).item()
+        return self.home.concrete(self.value, asked).item()
 
     def __bool__(self) -> bool:
         return bool(self._python("bool"))
@@ -243,24 +243,24 @@ class _BoundMethod:
 
 def innermost(tracers: Sequence[Tracer]) -> Trace:
     """The youngest capture among tracers: where an op on them belongs."""
-    trace = tracers[0].trace
+    trace = tracers[0].home
     for t in tracers[1:]:
-        if t.trace.serial > trace.serial:
-            trace = t.trace
+        if t.home.serial > trace.serial:
+            trace = t.home
     return trace
 
 
 def read(trace: Trace, tracer: Tracer) -> Value:
     """The tracer's value in `trace`, which is its own or one inside that."""
-    if tracer.trace is trace:
+    if tracer.home is trace:
         return tracer.value
-    return trace.lift(tracer.trace, tracer.value, tracer.weak)
+    return trace.lift(tracer.home, tracer.value, tracer.weak)
 
 
 def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     """The op applied to tracers of the right dtypes. Raises ShapeError, DTypeError, LeakError."""
     trace = innermost(tracers)
-    values = [t.value if t.trace is trace else read(trace, t) for t in tracers]
+    values = [t.value if t.home is trace else read(trace, t) for t in tracers]
     try:
         result = trace.emit(op, values, attrs)
     except IRTypeError as error:
@@ -276,25 +276,25 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
 
 def emit_source(like: Tracer, op: OpDef, **attrs: Any) -> Tracer:
     """An op without operands (iota, constant) in the capture of `like`."""
-    return Tracer(like.trace, like.trace.emit(op, (), attrs))
+    return Tracer(like.home, like.home.emit(op, (), attrs))
 
 
 def constant(like: Tracer, scalar: Any, dtype: Any) -> Tracer:
     """A 0-d constant of a dtype (NumPy's, or an IR name) in the capture of `like`."""
     name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
-    return Tracer(like.trace, like.trace.constant(scalar, name))
+    return Tracer(like.home, like.home.constant(scalar, name))
 
 
 def full(like: Tracer, shape: Sequence[int], scalar: Any, dtype: Any) -> Tracer:
     """An array of one number in the capture of `like`."""
     one = constant(like, scalar, dtype)
-    return Tracer(one.trace, emit(ops.movement.broadcast, one, shape=tuple(shape)).value) if shape else one
+    return Tracer(one.home, emit(ops.movement.broadcast, one, shape=tuple(shape)).value) if shape else one
 
 
 def refused(error: IRTypeError, values: Sequence[Value]) -> Exception:
     """A type rule's complaint as an error at the user's line."""
     text = str(error)
-    if "broadcast" in text or len({v.type.dtype for v in values}) <= 1:
+    if "broadcast" in text or ("does not take" not in text and len({v.type.dtype for v in values}) <= 1):
         advice = ""
         if "broadcast" in text:
             advice = "Shapes are matched from the right; x[:, None] or x.reshape(...) gives another match."
@@ -309,7 +309,7 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
     tuples that hold tracers are stacked, other objects are converted by np.asarray. Raises DTypeError.
     """
     if type(x) is Tracer:
-        if not x.trace.active:
+        if not x.home.active:
             raise_leak(x.value)
         return x
     kind = type(x)
@@ -318,10 +318,10 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
         if kind is int and not -(1 << 63) <= x < 1 << 63:
             if x >= 1 << 64 or x < 0:
                 raise OverflowError(f"Python integer {x} is too large for NumPy's integers")
-            return Tracer(like.trace, like.trace.constant(x, "u64"))
-        return Tracer(like.trace, like.trace.constant(x, name), kind)
+            return Tracer(like.home, like.home.constant(x, "u64"))
+        return Tracer(like.home, like.home.constant(x, name), kind)
     if isinstance(x, np.generic):
-        return Tracer(like.trace, like.trace.constant(x, supported_dtype(x.dtype, "this scalar")))
+        return Tracer(like.home, like.home.constant(x, supported_dtype(x.dtype, "this scalar")))
     if isinstance(x, list | tuple) and _holds_tracers(x):
         rows = [as_tracer(item, like) for item in x]
         return stack(promote(*[cast(row, row.dtype) for row in rows]))  # in a list no number is weak
@@ -330,7 +330,7 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
         raise DTypeError(message(f"a {type(x).__qualname__} is no array of numbers", [like.value]))
     if type(x) is list or type(x) is tuple:
         array = array.copy()
-    return Tracer(like.trace, like.trace.capture(array), None, Aliases(argument=True))
+    return Tracer(like.home, like.home.capture(array), None, Aliases(argument=True))
 
 
 def _holds_tracers(items: Sequence[Any]) -> bool:
@@ -353,7 +353,7 @@ def cast(tracer: Tracer, dtype: Any) -> Tracer:
     """The tracer in another dtype (NumPy's, or an IR name), no longer weak; itself where nothing changes."""
     name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
     if tracer.value.type.dtype == name:
-        return tracer if tracer.weak is None else Tracer(tracer.trace, tracer.value, None, tracer.aliases)
+        return tracer if tracer.weak is None else Tracer(tracer.home, tracer.value, None, tracer.aliases)
     if tracer.weak is not None or not tracer.value.type.dims:
         folded = _fold_constant(tracer, name)
         if folded is not None:
@@ -363,11 +363,11 @@ def cast(tracer: Tracer, dtype: Any) -> Tracer:
 
 def _fold_constant(tracer: Tracer, name: str) -> Tracer | None:
     """A constant in another dtype is another constant."""
-    made = tracer.trace.constants.get(tracer.value)
+    made = tracer.home.constants.get(tracer.value)
     if made is None:
         return None
     with np.errstate(all="ignore"):
-        return Tracer(tracer.trace, tracer.trace.constant(made.astype(NAMES[name]), name))
+        return Tracer(tracer.home, tracer.home.constant(made.astype(NAMES[name]), name))
 
 
 def promote(*operands: Any) -> list[Tracer]:

@@ -162,7 +162,7 @@ def augment(ufunc: np.ufunc, target: Tracer, operand: Any) -> Tracer:
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):
         text = f"{result.dtype} results can't be stored in place in {target.dtype} (same-kind casting)"
         raise DTypeError(message(text, [target.value], "Write a = a + b, or b.astype(a.dtype)."))
-    if result.trace is not target.trace:
+    if result.home is not target.home:
         _refuse_mutation("changes an array of an outer function in place", target, f"{_symbol(ufunc)}=")
     target.value = cast(result, target.dtype).value
     target.weak, target.aliases = None, None

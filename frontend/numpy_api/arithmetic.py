@@ -55,7 +55,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
         advice = "Mutation comes later. Write x = np.nan_to_num(x)."
         raise UnsupportedError(message("np.nan_to_num with copy=False can't be traced (yet)", [a.value], advice))
     if not a.value.type.is_float:
-        return call(np.positive, a) if a.dtype != np.bool_ else Tracer(a.trace, a.value)
+        return call(np.positive, a) if a.dtype != np.bool_ else Tracer(a.home, a.value)
     limits = np.finfo(a.dtype)
     replacements = ((-np.inf, limits.min if neginf is None else neginf),
                     (np.inf, limits.max if posinf is None else posinf))  # fmt: skip

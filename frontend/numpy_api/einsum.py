@@ -51,8 +51,11 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
         _contract(prepared, sorted(places), wanted)
     ((x, own),) = prepared
     x, own = _summed(x, own, set(wanted))
-    x = permuted(x, [own.index(label) for label in wanted]) if own != wanted else view(x)
-    return truth(x) if common == np.bool_ else x
+    if own != wanted:
+        x = permuted(x, [own.index(label) for label in wanted])
+    if common == np.bool_:
+        return truth(x)
+    return view(x) if any(x is t for t in tracers) else x
 
 
 @implements(np.einsum_path)
@@ -133,6 +136,9 @@ def _sizes(tracers: list[Tracer], labels: list[Labels]) -> dict[Label, int]:
     sizes: dict[Label, int] = {}
     for x, own in zip(tracers, labels, strict=True):
         for label, n in zip(own, x.shape, strict=True):
+            if own.count(label) > 1 and n != x.shape[own.index(label)]:
+                text = f"dimensions in single operand for collapsing index '{label}' don't match"
+                raise ShapeError(message(f"{text} ({x.shape[own.index(label)]} != {n})", [x.value]))
             if sizes.setdefault(label, n) == 1:
                 sizes[label] = n
             elif n not in (1, sizes[label]):
@@ -150,9 +156,6 @@ def _simple(x: Tracer, own: Labels, sizes: dict[Label, int]) -> Term:
         while own.count(label) > 1:
             i = own.index(label)
             j = own.index(label, i + 1)
-            if x.shape[i] != x.shape[j]:
-                text = f"dimensions in single operand for collapsing index '{label}' don't match"
-                raise ShapeError(message(f"{text} ({x.shape[i]} != {x.shape[j]})", [x.value]))
             x = diagonal_of(x, 0, i, j)
             own = (*own[:i], *own[i + 1 : j], *own[j + 1 :], label)
     kept = [i for i, label in enumerate(own) if x.shape[i] == sizes[label]]

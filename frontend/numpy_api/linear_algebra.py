@@ -140,7 +140,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 @implements(np.linalg.cross)
 def vector_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tracer:
     x, y = arrays(x1, x2)
-    if x.shape[normal_axis(axis, x)] != 3 or y.shape[normal_axis(axis, y)] != 3:
+    if [v.shape[normal_axis(axis, v)] for v in (x, y)] != [3, 3]:
         text = "Both input arrays must be (arrays of) 3-dimensional vectors"
         raise ShapeError(message(text, [x.value, y.value]))
     return cross(x, y, axis=axis)
@@ -166,8 +166,8 @@ def _difference(p: Tracer | None, q: Tracer | None) -> Tracer:
         assert p is not None
         return p
     if p is None:
-        return emit(e.neg, q)
-    return emit(e.sub, p, q)
+        return call(np.negative, q)
+    return call(np.subtract, p, q)
 
 
 # Diagonals.

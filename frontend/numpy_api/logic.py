@@ -112,7 +112,7 @@ def allclose(a: Any, b: Any, rtol: Any = 1.0e-5, atol: Any = 1.0e-8, equal_nan: 
 def _python_bool(test: Tracer) -> Tracer:
     """Whether all of it holds, as the Python bool that some functions give."""
     whole = emit(ops.reduce.all_, test, axes=tuple(range(test.ndim)))
-    return Tracer(whole.trace, whole.value, bool)
+    return Tracer(whole.home, whole.value, bool)
 
 
 @implements(np.array_equal)
