@@ -326,7 +326,7 @@ class Lowering:
 
     def operand(self, op: Op, position: int, scope: Scope) -> str:
         v = op.operands[position]
-        if v in self.producer:
+        if v in self.space.axes:
             return self.value(v, scope)
         axes = self.space.axes.get((op, position), (None,) * len(v.shape))
         return self.reader.element(v, self.index_of(axes), scope)

@@ -85,7 +85,7 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
     for op in graph.ops:
         for i, v in enumerate(op.operands):
             axes = space.axes.get((op, i))
-            if v not in producer and axes is not None:
+            if v not in space.axes and axes is not None:
                 flat(v, [Affine() if a is None else var(f"@{a}") for a in axes])
         axes = space.axes.get(op.result)
         if axes is not None and is_free(op) and op.kind.name not in ("broadcast", "transpose", "reshape", "constant"):
@@ -245,8 +245,7 @@ class Reader:
                 got = self.element(x, shifted, scope)
                 result = got if result is None or ok is None else self._choose(ok, got, result, x.dtype, scope)
             at += n
-        assert result is not None, "concatenation of empty arrays has no elements to read"
-        return result
+        return result if result is not None else self.element(parts[0], index, scope)  # empty: never run
 
     def _gather(self, operands: Sequence[Value], axes: Sequence[int], index: Sequence[Affine], scope: Scope) -> str:
         x, *places = operands

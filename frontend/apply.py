@@ -66,7 +66,7 @@ def as_result(result: Any, weak: type | None = None, *, fresh: bool = False) -> 
     Read-only arrays (broadcasts) are copied, and with `fresh` all views.
     """
     if type(result) is Tracer:
-        return Tracer(result.trace, result.value, weak)
+        return Tracer(result.home, result.value, weak)
     if not result.shape:
         return result.item() if weak is not None else result[()]
     if not result.flags.writeable or (fresh and not result.flags.owndata):

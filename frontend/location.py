@@ -113,6 +113,15 @@ def here(depth: int = 2) -> SourceLocation | None:
     return site.location if site is not None else None
 
 
+def in_subscript() -> bool:
+    """Whether the user's expression that is being evaluated is `a[b]`."""
+    frame = user_frame(2)
+    if frame is None:
+        return False
+    kind, argument = frame.f_code.co_code[frame.f_lasti : frame.f_lasti + 2]
+    return kind == _SUBSCRIPT[0] and _SUBSCRIPT[1] in (None, argument)
+
+
 def variable_of(obj: object) -> str:
     """The variable by which the user's current function knows an object, or ""."""
     frame = user_frame(2)
@@ -141,6 +150,11 @@ _STORES = {
 _BY_NAME = {opcode.opmap["STORE_NAME"], opcode.opmap["STORE_GLOBAL"]}
 # From Python 3.13 on a store may be merged with the instruction after it: the variable is in the high bits.
 _MERGED = {opcode.opmap[n] for n in ("STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST") if n in opcode.opmap}
+# From Python 3.14 on `a[b]` is a BINARY_OP.
+_SUBSCRIPT: tuple[int, int | None] = (opcode.opmap.get("BINARY_SUBSCR", -1), None)
+if "BINARY_SUBSCR" not in opcode.opmap:
+    operators = [name for name, _ in opcode._nb_ops]  # type: ignore[attr-defined]
+    _SUBSCRIPT = (opcode.opmap["BINARY_OP"], operators.index("NB_SUBSCR"))
 _CACHE = opcode.opmap.get("CACHE", 0)
 _EXTENDED = opcode.opmap["EXTENDED_ARG"]
 

@@ -99,6 +99,6 @@ def named(result: Any, depth: int = 1) -> Any:
         tracer: Any = result
         if not tracer.value.name:
             site = site_of(sys._getframe(depth))
-            if site is not None and site.name and tracer.trace.active:
+            if site is not None and site.name and tracer.home.active:
                 object.__setattr__(tracer.value, "name", site.name)  # its builder is open: nobody printed it
     return result

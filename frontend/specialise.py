@@ -170,7 +170,7 @@ def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[
             fresh = type(leaf) is np.ndarray and sys.getrefcount(leaf) <= _UNSHARED
             places.append(("fresh" if fresh else "constant", leaf))
             continue
-        if not leaf.trace.active:
+        if not leaf.home.active:
             raise_leak(leaf.value)
         argument = owner.get(leaf.storage)
         if argument is not None and _static(leaf.path):

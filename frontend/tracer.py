@@ -2,7 +2,7 @@
 
     y = np.tanh(x @ W + b)      ->      t0 = dot(x, W, ...); t1 = add(t0, b); y = tanh(t1)
 
-A `Tracer` is a value of a capture (see `capture`) that answers like an ndarray. NumPy finds it through
+A `Tracer` is a value of a capture (its `home`, see `capture`) that answers like an ndarray. NumPy finds it through
 `__array_ufunc__` and `__array_function__`; what it finds is in the tables of `numpy_api.registry`.
 
 A *weak* tracer stands for a Python int, float or bool: it takes the other operand's dtype, as NEP 50 says,
@@ -26,7 +26,8 @@ from weft.frontend.errors import (
     message,
     type_text,
 )
-from weft.frontend.numpy_api.registry import FUNCTIONS, METHODS
+from weft.frontend.location import in_subscript
+from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS, METHODS
 from weft.frontend.operators import Operators, named
 from weft.frontend.storage import Path, Storage, View, read_path, shows_copy, write_path
 from weft.ir import ops
@@ -64,7 +65,7 @@ class Tracer(Operators):
         self._start = max(starts, key=lambda s: s.trace.serial) if starts else None
 
     @property
-    def trace(self) -> Trace:
+    def home(self) -> Trace:
         """The capture in which it has a value: its array's, or one inside that in which its place is known."""
         trace, start = self.storage.trace, self._start
         return trace if start is None or start.trace.serial <= trace.serial else start.trace
@@ -74,7 +75,7 @@ class Tracer(Operators):
         """What it shows now."""
         storage = self.storage
         if self._of is not storage.value:
-            trace = self.trace
+            trace = self.home
             self._shown = read_path(trace, storage.value_in(trace), self.path)
             self._of = storage.value
         return self._shown
@@ -139,7 +140,7 @@ class Tracer(Operators):
         return format(self.item(), spec) if spec else repr(self)
 
     def __copy__(self) -> Tracer:
-        return Tracer(self.trace, self.value, self.weak)
+        return Tracer(self.home, self.value, self.weak)
 
     def __deepcopy__(self, memo: Any) -> Tracer:
         return self.__copy__()
@@ -170,6 +171,8 @@ class Tracer(Operators):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         implementation = FUNCTIONS.get(function)
+        if implementation is None and function in CREATORS:
+            return named(CREATORS[function](self, *args, **kwargs), 2)
         if implementation is None:
             name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
             name = name.replace("numpy.", "np.", 1)
@@ -182,9 +185,15 @@ class Tracer(Operators):
         if self.weak is int or self.weak is bool:  # np.arange(n) asks so
             return np.array(self.item(), dtype)
         advice = (
-            "np.array, np.asarray and functions outside NumPy can't take a traced array.\n"
-            "Use it as it is, np.stack for a list of traced values, or .astype(dtype) for another dtype."
+            "np.array, np.asarray, np.full and functions outside NumPy can't take a traced array.\n"
+            "Use it as it is, np.stack for a list of traced values, np.broadcast_to(x, shape) for np.full,\n"
+            "or .astype(dtype) for another dtype."
         )
+        if in_subscript():
+            advice = (
+                "An array that is not traced does not take a traced index. Write np.asarray(array, like=i)[i];\n"
+                "for rows of np.eye(n), i[:, None] == np.arange(n); for a mask, np.where(mask, array, other)."
+            )
         raise ConcretizationError(message("needs the elements of a traced array", [self.value], advice))
 
     # Python values: known in an uncompiled capture; of Python scalars, at the price of a guard, elsewhere.
@@ -199,7 +208,7 @@ class Tracer(Operators):
             what = "the truth value" if asked == "bool" else f"the {asked or 'value'}"
             text = f"{what} of an array of more than one element is ambiguous"
             raise ShapeError(message(text, [self.value], advice))
-        return self.trace.concrete(self.value, asked).item()
+        return self.home.concrete(self.value, asked).item()
 
     def __bool__(self) -> bool:
         return bool(self._python("bool"))
@@ -242,18 +251,18 @@ class _BoundMethod:
 
 def innermost(tracers: Sequence[Tracer]) -> Trace:
     """The youngest capture among tracers: where an op on them belongs."""
-    trace = tracers[0].trace
+    trace = tracers[0].home
     for t in tracers[1:]:
-        if t.trace.serial > trace.serial:
-            trace = t.trace
+        if t.home.serial > trace.serial:
+            trace = t.home
     return trace
 
 
 def read(trace: Trace, tracer: Tracer) -> Value:
     """The tracer's value in `trace`, which is its own or one inside that."""
-    if tracer.trace is trace:
+    if tracer.home is trace:
         return tracer.value
-    return trace.lift(tracer.trace, tracer.value, tracer.weak)
+    return trace.lift(tracer.home, tracer.value, tracer.weak)
 
 
 def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
@@ -262,7 +271,7 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     around = youngest()
     if around is not None and around.region and around.serial > trace.serial and op not in VIEWS:
         trace = around  # not before the branch that may not be taken; passes move it out of loops
-    values = [t.value if t.trace is trace else read(trace, t) for t in tracers]
+    values = [t.value if t.home is trace else read(trace, t) for t in tracers]
     try:
         result = trace.emit(op, values, attrs)
     except IRTypeError as error:
@@ -288,7 +297,7 @@ def bounded(index: Tracer, size: int, axis: int, signed: bool = True) -> Tracer:
 
 def detached(tracer: Tracer) -> Tracer:
     """The tracer's value as an array of its own."""
-    return Tracer(tracer.trace, tracer.value, tracer.weak)
+    return Tracer(tracer.home, tracer.value, tracer.weak)
 
 
 def assign(target: Tracer, value: Tracer) -> None:
@@ -297,7 +306,7 @@ def assign(target: Tracer, value: Tracer) -> None:
     Raises ValueError where NumPy's view would be read-only, ShapeError when the shapes don't fit.
     """
     for t in (target, value):
-        if not t.trace.active:
+        if not t.home.active:
             raise_leak(t.value)
     value = broadcast_to(value, target.shape)
     storage = target.storage
@@ -330,25 +339,25 @@ def broadcast_to(tracer: Tracer, shape: tuple[int, ...]) -> Tracer:
 
 def emit_source(like: Tracer, op: OpDef, **attrs: Any) -> Tracer:
     """An op without operands (iota, constant) in the capture of `like`."""
-    return Tracer(like.trace, like.trace.emit(op, (), attrs))
+    return Tracer(like.home, like.home.emit(op, (), attrs))
 
 
 def constant(like: Tracer, scalar: Any, dtype: Any) -> Tracer:
     """A 0-d constant of a dtype (NumPy's, or an IR name) in the capture of `like`."""
     name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
-    return Tracer(like.trace, like.trace.constant(scalar, name))
+    return Tracer(like.home, like.home.constant(scalar, name))
 
 
 def full(like: Tracer, shape: Sequence[int], scalar: Any, dtype: Any) -> Tracer:
     """An array of one number in the capture of `like`."""
     one = constant(like, scalar, dtype)
-    return Tracer(one.trace, emit(ops.movement.broadcast, one, shape=tuple(shape)).value) if shape else one
+    return Tracer(one.home, emit(ops.movement.broadcast, one, shape=tuple(shape)).value) if shape else one
 
 
 def refused(error: IRTypeError, values: Sequence[Value]) -> Exception:
     """A type rule's complaint as an error at the user's line."""
     text = str(error)
-    if "broadcast" in text or len({v.type.dtype for v in values}) <= 1:
+    if "broadcast" in text or ("does not take" not in text and len({v.type.dtype for v in values}) <= 1):
         advice = ""
         if "broadcast" in text:
             advice = "Shapes are matched from the right; x[:, None] or x.reshape(...) gives another match."
@@ -363,7 +372,7 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
     tuples that hold tracers are stacked, other objects are converted by np.asarray. Raises DTypeError.
     """
     if type(x) is Tracer:
-        if not x.trace.active:
+        if not x.home.active:
             raise_leak(x.value)
         return x
     kind = type(x)
@@ -372,10 +381,10 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
         if kind is int and not -(1 << 63) <= x < 1 << 63:
             if x >= 1 << 64 or x < 0:
                 raise OverflowError(f"Python integer {x} is too large for NumPy's integers")
-            return Tracer(like.trace, like.trace.constant(x, "u64"))
-        return Tracer(like.trace, like.trace.constant(x, name), kind)
+            return Tracer(like.home, like.home.constant(x, "u64"))
+        return Tracer(like.home, like.home.constant(x, name), kind)
     if isinstance(x, np.generic):
-        return Tracer(like.trace, like.trace.constant(x, supported_dtype(x.dtype, "this scalar")))
+        return Tracer(like.home, like.home.constant(x, supported_dtype(x.dtype, "this scalar")))
     if isinstance(x, list | tuple) and _holds_tracers(x):
         rows = [as_tracer(item, like) for item in x]
         return stack(promote(*[cast(row, row.dtype) for row in rows]))  # in a list no number is weak
@@ -384,7 +393,7 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
         raise DTypeError(message(f"a {type(x).__qualname__} is no array of numbers", [like.value]))
     if type(x) is list or type(x) is tuple:
         array = array.copy()
-    storage = like.trace.capture(array)
+    storage = like.home.capture(array)
     return Tracer(storage.trace, storage.value, None, storage)
 
 
@@ -408,7 +417,7 @@ def cast(tracer: Tracer, dtype: Any) -> Tracer:
     """The tracer in another dtype (NumPy's, or an IR name), no longer weak; itself where nothing changes."""
     name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
     if tracer.value.type.dtype == name:
-        return tracer if tracer.weak is None else Tracer(tracer.trace, tracer.value)
+        return tracer if tracer.weak is None else Tracer(tracer.home, tracer.value)
     if tracer.weak is not None or not tracer.value.type.dims:
         folded = _fold_constant(tracer, name)
         if folded is not None:
@@ -418,11 +427,11 @@ def cast(tracer: Tracer, dtype: Any) -> Tracer:
 
 def _fold_constant(tracer: Tracer, name: str) -> Tracer | None:
     """A constant in another dtype is another constant."""
-    made = tracer.trace.constants.get(tracer.value)
+    made = tracer.home.constants.get(tracer.value)
     if made is None:
         return None
     with np.errstate(all="ignore"):
-        return Tracer(tracer.trace, tracer.trace.constant(made.astype(NAMES[name]), name))
+        return Tracer(tracer.home, tracer.home.constant(made.astype(NAMES[name]), name))
 
 
 def promote(*operands: Any) -> list[Tracer]:

@@ -237,7 +237,7 @@ class _Capture:
         weak = weak_of(leaf)
         source: Any
         if type(leaf) is Tracer:
-            source = Outer(leaf.trace, leaf.value, leaf.weak)
+            source = Outer(leaf.home, leaf.value, leaf.weak)
         else:
             source = Known(as_array(leaf, type_))
         value = self.trace.input(type_, source, identifier(path))
@@ -260,7 +260,7 @@ class _Capture:
 
     def outputs(self, leaves: Sequence[Any]) -> tuple[list[Value], Callable[[Sequence[Any]], list[Any]]]:
         """The values of the leaves that are traced, and what puts their results among the others."""
-        places = [i for i, leaf in enumerate(leaves) if type(leaf) is Tracer and leaf.trace is self.trace]
+        places = [i for i, leaf in enumerate(leaves) if type(leaf) is Tracer and leaf.home is self.trace]
         values = [leaves[i].value for i in places]
 
         def rebuild(results: Sequence[Any]) -> list[Any]:

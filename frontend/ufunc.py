@@ -28,11 +28,11 @@ _LOOPS: dict[tuple[Any, ...], tuple[np.dtype, ...]] = {}
 @method("__array_ufunc__")
 def array_ufunc(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What NumPy's protocol calls."""
-    kwargs = {k: v for k, v in kwargs.items() if not (v is None or k in ("order", "subok"))}
+    kwargs = {k: v for k, v in kwargs.items() if k == "axis" or not (v is None or k in ("order", "subok"))}
     out = kwargs.pop("out", None)
     if out is not None:
         return _with_out(ufunc, how, inputs, kwargs, out if isinstance(out, tuple) else (out,))
-    if how == "reduce" and "where" not in kwargs:
+    if how == "reduce":
         return _reduce(ufunc, *inputs, **kwargs)
     kwargs.pop("casting", None)
     dtype = kwargs.pop("dtype", None)
@@ -189,7 +189,7 @@ def store(target: Tracer, result: Tracer) -> Tracer:
 
 _REDUCERS: dict[np.ufunc, Any] = {
     np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min,
-    np.logical_and: np.all, np.logical_or: np.any,
+    np.logical_and: np.all, np.logical_or: np.any, np.fmax: np.nanmax, np.fmin: np.nanmin,
 }  # fmt: skip
 
 

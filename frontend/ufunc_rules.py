@@ -33,13 +33,13 @@ def truth(x: Tracer) -> Tracer:
 @ufunc_rule(np.positive)
 def positive(x: Any, dtype: Any = None) -> Tracer:
     (a,) = prepared(np.positive, (x,), dtype)
-    return Tracer(a.trace, a.value)
+    return Tracer(a.home, a.value)
 
 
 @ufunc_rule(np.conjugate)
 def conjugate(x: Any, dtype: Any = None) -> Tracer:
     (a,) = prepared(np.conjugate, (x,), dtype)
-    return Tracer(a.trace, a.value)
+    return Tracer(a.home, a.value)
 
 
 @ufunc_rule(np.divmod)
@@ -144,7 +144,7 @@ def _known_power(a: Tracer, exponent: int | float) -> Tracer | None:
     if exponent == 2:
         return emit(e.square, a)
     if exponent == 1:
-        return Tracer(a.trace, a.value)
+        return Tracer(a.home, a.value)
     if not a.value.type.is_float:
         return None
     if exponent == 0.5:
@@ -230,7 +230,7 @@ def _stacked(a: Tracer, b: Tracer, a_core: int, b_core: int) -> Tracer:
         result = emit(ops.linalg.dot, a, b, batch=((), ()), contract=((left,), (right,)))
         if b_lead and a_core == 2:  # came out as (a's free, b's batch, b's free)
             order = (*range(1, 1 + len(b_lead)), 0, *range(1 + len(b_lead), result.ndim))
-            result = Tracer(result.trace, emit(ops.movement.transpose, result, perm=order).value)
+            result = Tracer(result.home, emit(ops.movement.transpose, result, perm=order).value)
         return result
     lead = _lead(a, b, a_core, b_core)
     a = _spread(a, lead, a_core)
@@ -258,6 +258,8 @@ def _vector_products() -> None:
 def _vector_product(ufunc: np.ufunc, a_core: int, b_core: int, x: Any, y: Any, dtype: Any = None) -> Tracer:
     a, b = prepared(ufunc, (x, y), dtype)
     _no_scalars(ufunc.__name__, a, b)
+    if a.dtype == np.bool_:
+        return truth(_vector_product(ufunc, a_core, b_core, cast(a, "i64"), cast(b, "i64")))
     lead = _lead(a, b, a_core, b_core)
     return _stacked(_spread(a, lead, a_core), _spread(b, lead, b_core), a_core, b_core)
 
@@ -292,8 +294,8 @@ def _weak(ufunc: np.ufunc, result: Any) -> None:
         ready = [cast(as_tracer(o, like), WEAK_DTYPES[computed]) for o in operands]
         made = call(ufunc, *ready)
         if isinstance(made, tuple):
-            return tuple(Tracer(m.trace, m.value, kind) for m in made)
-        return Tracer(made.trace, made.value, kind)
+            return tuple(Tracer(m.home, m.value, kind) for m in made)
+        return Tracer(made.home, made.value, kind)
 
     UFUNCS["weak", ufunc] = rule
 
@@ -337,7 +339,7 @@ def weak_power(x: Any, y: Any) -> Any:
         exponent = int(y)
         base = x if exponent >= 0 else cast(as_tracer(x, y), "f64") if type(x) is Tracer else float(x)
         if type(base) is Tracer and base.weak is None:
-            base = Tracer(base.trace, base.value, float)
+            base = Tracer(base.home, base.value, float)
         if type(x) is not Tracer:
             return base**exponent
         return _exact_power(base, exponent)  # type: ignore[arg-type]  # of a tracer
@@ -349,4 +351,4 @@ def weak_power(x: Any, y: Any) -> Any:
 def _exact_power(base: Tracer, exponent: int | float) -> Tracer:
     kind = float if base.weak is float or type(exponent) is float else int
     made = power(cast(base, WEAK_DTYPES[kind]), exponent)
-    return Tracer(made.trace, made.value, kind)
+    return Tracer(made.home, made.value, kind)

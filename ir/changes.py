@@ -35,8 +35,8 @@ def changes(before: Graph, after: Graph, name: str) -> str:
         if v in old.of:
             new.of[v] = old.of[v]
             new.taken.add(old.of[v])
-    texts = [print_graph(g, names=n).splitlines() for g, n in ((before, old), (after, new))]
-    lines = difflib.unified_diff(*texts, f"before {name}", f"after {name}", n=CONTEXT, lineterm="")
+    a, b = (print_graph(g, names=n).splitlines() for g, n in ((before, old), (after, new)))
+    lines = difflib.unified_diff(a, b, f"before {name}", f"after {name}", n=CONTEXT, lineterm="")
     return "".join(f"{line}\n" for line in lines)
 
 

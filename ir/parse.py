@@ -31,10 +31,11 @@ _LOCATION = re.compile(r"\s*#\s*(\S.*):(\d{1,9})\s*")
 
 
 class ParseError(ValueError):
-    """IR text that can't be read. `line` is 1-based, `text` that line, `problem` what was expected there."""
+    """IR text that can't be read. `line` and `column` are 1-based (column 0: none in particular), `text` is that
+    line, `problem` what was expected there."""
 
-    def __init__(self, problem: str, line: int, text: str) -> None:
-        self.problem, self.line, self.text = problem, line, text
+    def __init__(self, problem: str, line: int, text: str, column: int = 0) -> None:
+        self.problem, self.line, self.text, self.column = problem, line, text, column
         shown = text.strip()
         shown = shown if len(shown) <= 160 else shown[:157] + "..."
         super().__init__(f"line {line}: {problem}" + (f": {shown}" if shown else ""))
@@ -43,6 +44,7 @@ class ParseError(ValueError):
 def parse(text: str) -> Graph:
     """The last function of `text`; functions above it are what its ops hold. Raises ParseError."""
     lines = re.split("\r\n|\r|\n", text)
+    column = 0
     try:
         with warnings.catch_warnings():  # "'int' object is not callable" and the like
             warnings.simplefilter("ignore")
@@ -50,11 +52,12 @@ def parse(text: str) -> Graph:
         return _module(tree, lines)
     except Unreadable as err:
         problem, line = err.expected, getattr(err.node, "lineno", len(lines))
+        column = _column(lines, err.node) if err.node is not None else 0
     except SyntaxError as err:
-        problem, line = f"not Python syntax ({err.msg})", err.lineno or 1
+        problem, line, column = f"not Python syntax ({err.msg})", err.lineno or 1, err.offset or 0
     except (ValueError, RecursionError, MemoryError) as err:
         problem, line = f"not Python syntax ({err or 'too deeply nested'})", 1
-    raise ParseError(problem, line, lines[line - 1] if 1 <= line <= len(lines) else "")
+    raise ParseError(problem, line, lines[line - 1] if 1 <= line <= len(lines) else "", column)
 
 
 def _module(tree: ast.Module, lines: list[str]) -> Graph:
@@ -226,6 +229,11 @@ class _Function:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NAMES:
             return self.build.constant(read_constant(node, None), node.func.id).value
         raise Unreadable(node, "expected a name or a literal such as f32(0.5)")
+
+
+def _column(lines: list[str], node: Any) -> int:
+    """Where a node begins; Python's trees count in bytes."""
+    return len(lines[node.lineno - 1].encode()[: node.col_offset].decode()) + 1
 
 
 def _items(node: ast.expr | None) -> list[ast.expr]:

@@ -210,12 +210,16 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
             if op in hidden and any(v in inside and v not in leaves and v.shape for v in op.operands):
                 return None
     shown = [op for op in ops if op not in hidden]
-    for tie in (True, False):
-        space = _Solver(shown, tie).space()
+    stored = set(outputs)
+    moving = [op for op in shown if not is_free(op) or op.result not in leaves or op.result in stored]
+    # First try: a value lies at one place, and is read once there. Else each reader of an input, or of sources
+    # and movement (which then have no place), reads it where it needs it: x + transpose(x).
+    for placed, tie in ((shown, True), (shown, False), (moving, False)):
+        space = _Solver(placed, tie).space()
         if space is None:
             continue
-        for inner in _candidates(shown, space):
-            if _split(shown, outputs, space, inner):
+        for inner in _candidates(placed, space):
+            if _split(placed, outputs, space, inner):
                 return space
     return None
 
@@ -345,20 +349,30 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
     return True
 
 
+def _read_elsewhere(graph: Graph) -> set[Value]:
+    """Values that are read through slices, pads and the like, at other places than their own."""
+    moved: set[Value] = set()
+    for op in reversed(graph.ops):
+        if op.kind.name in LEAF_MOVES or (is_free(op) and op.result in moved):
+            moved.update(op.operands)
+    return moved
+
+
 def in_place(graph: Graph) -> set[tuple[int, int]]:
     """Pairs (output, input) of a kernel that may share a buffer.
 
     Every element of the input is read before, and only where, the output's element is written: one loop (no
-    row reductions), the same axes for both, no movement between the buffer and its reader.
+    row reductions), the same axes for both, no movement between the buffer and its readers.
     """
     space = solve(graph.ops, graph.outputs)
     if space is None or "row" in space.reductions.values():
         return set()
     producer = graph.producers()
+    moved = _read_elsewhere(graph)
     safe = set()
     for i, x in enumerate(graph.inputs):
         uses = [(op, p) for op in graph.ops for p, v in enumerate(op.operands) if v is x]
-        if x in graph.outputs or any(op.kind.name in LEAF_MOVES for op, _ in uses):
+        if x in graph.outputs or x in moved:
             continue
         for o, y in enumerate(graph.outputs):
             maker = producer.get(y)

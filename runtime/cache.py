@@ -18,7 +18,6 @@ import functools
 import hashlib
 import logging
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -168,12 +167,12 @@ class DiskCache:
                 bad.append((path.name, reason(error)))
         return sorted(bad)
 
-    def clear(self) -> int:
-        """Remove every entry; how many there were."""
-        removed = sum(unlink(path) for path, _ in self._files())
-        removed += len(self._memory)
+    def clear(self) -> tuple[int, int]:
+        """Remove every entry: how many there were, and their bytes."""
+        sizes = [info.st_size for path, info in self._files() if unlink(path)]
+        sizes += [len(entry.payload) for entry in self._memory.values()]
         self._memory.clear()
-        return removed
+        return len(sizes), sum(sizes)
 
     def _file(self, key: str) -> Path:
         if self.path is None or not key.isalnum():
@@ -254,34 +253,3 @@ def _cache_for(setting: tuple[str, ...]) -> DiskCache:
         _log.warning("no home directory: the disk cache is not used (WEFT_CACHE_DIR can name a place)")
         return DiskCache(None)
     return DiskCache(own or os.path.join(base, "weft"), max_bytes=cap)
-
-
-def cache_command(argv: list[str]) -> int:
-    """``weft cache path|list|clear|verify``: plain lines on standard output, and the exit status.
-
-    0; 1 where ``verify`` found bad entries; 2 after one line on standard error for a command it cannot do.
-    """
-    usage = "usage: weft cache path|list|clear|verify"
-    if len(argv) != 1 or argv[0] not in ("path", "list", "clear", "verify"):
-        wrong = f"weft cache: {' '.join(argv)!r} is no command; " if argv else ""
-        print(wrong + usage, file=sys.stderr)
-        return 2
-    cache = default_cache()
-    if cache.path is None:
-        print("weft cache: the disk cache is off (see the warning above, or WEFT_CACHE)", file=sys.stderr)
-        return 2
-    if argv[0] == "path":
-        print(cache.path)
-    elif argv[0] == "list":
-        for entry in cache.entries():
-            day = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.created))
-            print(f"{entry.key[:16]}  {entry.size:>9}  {day}  {entry.meta.get('label', '')}".rstrip())
-    elif argv[0] == "clear":
-        print(f"{cache.clear()} entries removed from {cache.path}")
-    else:
-        bad = cache.verify()
-        for name, wrong in bad:
-            print(f"{name}: {wrong}")
-        print(f"{len(cache.entries())} good entries, {len(bad)} bad")
-        return 1 if bad else 0
-    return 0

@@ -14,7 +14,7 @@ import pytest
 
 from weft.codegen.objects import CompileError, compile_object, host_key
 from weft.runtime import native
-from weft.runtime.cache import DiskCache, cache_command, cache_key, default_cache, source_stamp
+from weft.runtime.cache import DiskCache, cache_key, default_cache, source_stamp
 
 KEY = cache_key("test", "text")
 OTHER = cache_key("test", "other text")
@@ -53,7 +53,7 @@ def test_entries_clear_verify(cache):
     assert (first.key, first.meta) == (OTHER, {"n": 1})
     assert (second.key, second.meta, second.host) == (KEY, {"label": "first"}, host_key())
     assert cache.verify() == []
-    assert cache.clear() == 2
+    assert cache.clear() == (2, first.size + second.size)
     assert cache.entries() == [] and cache.get(KEY) is None
 
 
@@ -204,7 +204,7 @@ def is_memory_only(path, caplog, reason: str) -> None:
     assert cache.path is None and cache.entries() == []
     assert len(caplog.records) == 1
     assert reason in caplog.text
-    assert cache.clear() == 2
+    assert cache.clear()[0] == 2
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
@@ -286,7 +286,7 @@ def test_the_directory_may_vanish(cache):
     for path in cache.path.iterdir():
         path.unlink()
     cache.path.rmdir()
-    assert cache.get(KEY) is None and cache.entries() == [] and cache.verify() == [] and cache.clear() == 0
+    assert cache.get(KEY) is None and cache.entries() == [] and cache.verify() == [] and cache.clear() == (0, 0)
     cache.put(KEY, b"y")
     assert cache.get(KEY).payload == b"y"
     assert cache.path.stat().st_mode & 0o777 == 0o700
@@ -418,31 +418,6 @@ def test_a_senseless_cap_is_said_and_ignored(tmp_path, monkeypatch, caplog, size
     monkeypatch.setenv("WEFT_CACHE_MAX_MB", size)
     assert default_cache().max_bytes == 512 << 20
     assert "WEFT_CACHE_MAX_MB" in caplog.text
-
-
-def test_command(cache_dir, capsys):
-    def run(*argv):
-        status = cache_command(list(argv))
-        return (status, *capsys.readouterr())
-
-    assert run("path") == (0, f"{cache_dir}\n", "")
-    assert run("list") == (0, "", "")
-    default_cache().put(KEY, b"x" * 50, label="mean of x (train.py:12)")
-    status, out, _ = run("list")
-    assert status == 0 and out.startswith(KEY[:16]) and out.endswith("mean of x (train.py:12)\n")
-    assert run("verify") == (0, "1 good entries, 0 bad\n", "")
-    (cache_dir / "bad.weft").write_bytes(b"?")
-    assert run("verify") == (1, "bad.weft: not a weft cache entry\n1 good entries, 1 bad\n", "")
-    assert run("clear") == (0, f"2 entries removed from {cache_dir}\n", "")
-    for wrong in ([], ["grow"], ["list", "all"], ["--help", "x"]):
-        status, out, errors = run(*wrong)
-        assert (status, out, errors.count("\n")) == (2, "", 1) and "usage" in errors
-
-
-def test_command_without_a_disk_cache(monkeypatch, capsys):
-    monkeypatch.setenv("WEFT_CACHE", "0")
-    assert cache_command(["path"]) == 2
-    assert "off" in capsys.readouterr().err
 
 
 # ---- object code through the cache

@@ -1,4 +1,4 @@
-"""dtypes: astype, copies, what a promotion would give; and np.array, np.asarray when they are given `like=`."""
+"""dtypes: astype, copies, what a promotion would give; and np.array and np.asarray with like=."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from weft.frontend.errors import DTypeError, message
 from weft.frontend.numpy_api.keywords import arrays, wanted_dtype
 from weft.frontend.numpy_api.movement import fresh, one
-from weft.frontend.numpy_api.moves import find_tracer, reshaped, unsupported, view
-from weft.frontend.numpy_api.registry import implements, method
+from weft.frontend.numpy_api.moves import reshaped, unsupported, view
+from weft.frontend.numpy_api.registry import creates, implements, method
 from weft.frontend.tracer import Tracer, as_tracer, cast
 
 
@@ -51,30 +51,29 @@ def view_method(x: Tracer, dtype: Any = None, type: Any = None) -> Tracer:
     return view(one(x))
 
 
-# With like=, which NumPy does not hand on; without it they ask for the elements (see Tracer.__array__).
+# Traced by like=; without it they ask for the elements (see Tracer.__array__).
 
 
-@implements(np.array)
+@creates(np.array)
 def array(
-    object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0,
-    ndmax: int = 0,
-) -> Any:  # fmt: skip
-    like = find_tracer(object)
-    if like is None:
-        return np.array(object, dtype, ndmin=ndmin)
+    like: Tracer, object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False,
+    ndmin: int = 0, ndmax: int = 0,
+) -> Tracer:  # fmt: skip
     (x,) = arrays(as_tracer(object, like))
     x = reshaped(x, (1,) * (ndmin - x.ndim) + x.shape)
     return fresh(cast(x, wanted_dtype(dtype, x.dtype)))
 
 
-@implements(np.asarray, np.asanyarray)
-def asarray(a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None) -> Any:
-    return array(a, dtype)
+@creates(np.asarray, np.asanyarray)
+def asarray(
+    like: Tracer, a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None
+) -> Tracer:
+    return array(like, a, dtype)
 
 
-@implements(np.ascontiguousarray, np.asfortranarray)
-def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
-    return array(a, dtype, ndmin=1)
+@creates(np.ascontiguousarray, np.asfortranarray)
+def ascontiguousarray(like: Tracer, a: Any, dtype: Any = None) -> Tracer:
+    return array(like, a, dtype, ndmin=1)
 
 
 @implements(np.result_type)

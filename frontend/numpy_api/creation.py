@@ -27,7 +27,7 @@ from weft.frontend.numpy_api.moves import (
     spread,
     unsupported,
 )
-from weft.frontend.numpy_api.registry import implements
+from weft.frontend.numpy_api.registry import creates, implements
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call
 from weft.ir import ops
@@ -62,20 +62,36 @@ def _full(like: Tracer, shape: tuple[int, ...], fill: Any, dtype: np.dtype) -> T
     return fresh(spread(cast(as_tracer(fill, like), dtype), shape))
 
 
-# Those below reach tracers only by like=.
+# Traced by like=; without it they make NumPy arrays.
 
 
-@implements(np.full)
-def full_of(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
-    like = find_tracer(fill_value)
-    if like is None:
-        return np.full(shape, fill_value, dtype)
+@creates(np.full)
+def full_of(
+    like: Tracer, shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None
+) -> Tracer:
     (fill,) = arrays(as_tracer(fill_value, like))
     return _full(like, integers(shape), fill, wanted_dtype(dtype, fill.dtype))
 
 
-for _maker in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange):
-    implements(_maker)(_maker)
+def _filled(function: Any, scalar: int) -> None:
+    @creates(function)
+    def implementation(
+        like: Tracer, shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None
+    ) -> Tracer:
+        return full(like, integers(shape), scalar, wanted_dtype(dtype, np.dtype(np.float64)))
+
+
+def _made(function: Any) -> None:
+    @creates(function)
+    def implementation(like: Tracer, *args: Any, **kwargs: Any) -> Tracer:
+        return as_tracer(function(*args, **kwargs), like)
+
+
+_filled(np.zeros, 0)
+_filled(np.ones, 1)
+_filled(np.empty, 0)
+for _maker in (np.eye, np.identity, np.tri, np.arange):
+    _made(_maker)
 
 
 @implements(np.copyto)

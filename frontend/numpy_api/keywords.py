@@ -10,7 +10,8 @@ import numpy as np
 
 from weft.frontend.capture import supported_dtype
 from weft.frontend.errors import AxisError, ShapeError, UnsupportedError, message
-from weft.frontend.tracer import Tracer, as_tracer, cast, emit
+from weft.frontend.tracer import Tracer, as_tracer, cast, common_dtype, constant, emit
+from weft.frontend.ufunc import fitting
 from weft.ir import ops
 
 NoValue: Any = np._NoValue  # type: ignore[attr-defined]  # what NumPy takes for "not given"
@@ -21,6 +22,16 @@ def arrays(*operands: Any) -> list[Tracer]:
     like = next(o for o in operands if type(o) is Tracer)
     tracers = [as_tracer(o, like) for o in operands]
     return [t if t.weak is None else cast(t, t.dtype) for t in tracers]
+
+
+def common(like: Tracer, *operands: Any) -> list[Tracer]:
+    """The operands as tracers of their common dtype (NEP 50). Raises OverflowError for Python ints beyond it."""
+    tracers = [as_tracer(o, like) for o in operands]
+    dtype = common_dtype(tracers)
+    return [
+        constant(like, fitting(o, dtype), dtype) if type(o) is int else cast(t, dtype)
+        for o, t in zip(operands, tracers, strict=True)
+    ]
 
 
 def normal_axis(axis: Any, x: Tracer, rank: int | None = None) -> int:

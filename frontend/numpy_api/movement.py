@@ -85,7 +85,7 @@ def _is_fortran(function: str, order: str, x: Tracer) -> bool:
 
 def fresh(x: Tracer) -> Tracer:
     """x's elements in an array of their own."""
-    return Tracer(x.trace, x.value)
+    return Tracer(x.home, x.value)
 
 
 @method("reshape")

@@ -61,7 +61,7 @@ def known_array(x: Any, problem: str, advice: str) -> np.ndarray:
     if type(x) is not Tracer:
         return np.asarray(x)
     try:
-        return x.trace.concrete(x.value)
+        return x.home.concrete(x.value)
     except ConcretizationError:
         raise unsupported(problem, x, advice=advice) from None
 

@@ -68,7 +68,7 @@ def start(initial: Any, x: Tracer) -> Tracer:
 
 def total(x: Tracer, axes: Sequence[int], keepdims: Any = False) -> Tracer:
     """Sum over axes of an array that is already in the accumulator's dtype."""
-    return kept(emit(r.sum_, x, axes=tuple(axes)), x, axes, keepdims)
+    return kept(emit(r.sum_, x, axes=tuple(sorted(axes))), x, axes, keepdims)
 
 
 def _accumulate(op: OpDef, combine: OpDef, identity: int, a: Any, axis: Any, dtype: Any, keepdims: Any,
@@ -124,7 +124,7 @@ def extremum(op: OpDef, combine: OpDef, x: Tracer, axis: Any, keepdims: Any, ini
 def max_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NoValue,
          where: Any = NoValue) -> Tracer:  # fmt: skip
     refuse_out("max", out, a)
-    return extremum(r.max_, e.maximum, *arrays(a), axis, keepdims, initial, where)
+    return extremum(r.max_, e.maximum, arrays(a)[0], axis, keepdims, initial, where)
 
 
 @implements(np.min, np.amin)
@@ -132,7 +132,7 @@ def max_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initi
 def min_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NoValue,
          where: Any = NoValue) -> Tracer:  # fmt: skip
     refuse_out("min", out, a)
-    return extremum(r.min_, e.minimum, *arrays(a), axis, keepdims, initial, where)
+    return extremum(r.min_, e.minimum, arrays(a)[0], axis, keepdims, initial, where)
 
 
 def _arg(op: OpDef, a: Any, axis: Any, out: Any, keepdims: Any) -> Tracer:

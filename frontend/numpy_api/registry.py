@@ -2,6 +2,7 @@
 
     FUNCTIONS[np.mean](tracer, axis=0)       what `__array_function__` calls
     METHODS["mean"](tracer, axis=0)          what `tracer.mean(axis=0)` calls; "__getitem__" too
+    CREATORS[np.zeros](tracer, 3)            what `np.zeros(3, like=tracer)` calls
     UFUNCS[np.positive](tracer)              ufuncs that are no single op of the IR (see `frontend/ufunc.py`)
 
 The tables stand below the tracer, so that the modules that fill them may use it without an import cycle.
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+CREATORS: dict[Any, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
 UFUNCS: dict[Any, Callable[..., Any]] = {}
 
@@ -25,6 +27,17 @@ def implements(*functions: Any) -> Callable[[F], F]:
     def enter(implementation: F) -> F:
         for function in functions:
             FUNCTIONS[function] = implementation
+        return implementation
+
+    return enter
+
+
+def creates(*functions: Any) -> Callable[[F], F]:
+    """The decorated function, whose first argument is the tracer, stands for these when like= is traced."""
+
+    def enter(implementation: F) -> F:
+        for function in functions:
+            CREATORS[function] = implementation
         return implementation
 
     return enter

@@ -276,6 +276,7 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Tracer, .
 
 
 @implements(np.nonzero, np.flatnonzero, np.argwhere)
+@method("nonzero")
 def nonzero(a: Any) -> Any:
     """Refused: the size of the result depends on the data."""
     advice = "How many there are depends on the data. Write np.where(condition, a, b), or np.sum(condition) to count."

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from weft.frontend import ufunc, ufunc_rules
 from weft.frontend.numpy_api import (
+    arithmetic,
     assignment,
     conversion,
+    covariance,
     creation,
     differences,
+    einsum,
     indexing,
     joining,
     linear_algebra,
     logic,
     movement,
+    nan_reductions,
+    norms,
     padding,
     reductions,
     selection,
@@ -20,15 +25,20 @@ from weft.frontend.numpy_api import (
 )
 
 __all__ = [
+    "arithmetic",
     "assignment",
     "conversion",
+    "covariance",
     "creation",
     "differences",
+    "einsum",
     "indexing",
     "joining",
     "linear_algebra",
     "logic",
     "movement",
+    "nan_reductions",
+    "norms",
     "padding",
     "reductions",
     "selection",

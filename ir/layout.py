@@ -1,0 +1,309 @@
+"""Layers: boxes joined by links, arranged from top to bottom so that the links run down (Sugiyama's method).
+
+    1. a box's layer is the length of the longest path to it; sources are drawn down to their readers
+    2. a link over several layers becomes a chain of points, which take part in all that follows; the links
+       that leave a box at one place share theirs
+    3. within a layer the order follows the mean place of neighbours, down and up in turn; neighbours are
+       exchanged where that helps; the order with the fewest crossings is kept
+    4. x minimises Σ weight * (how far a link's ends are apart in x)², with a least distance between items of a
+       layer: one layer after another, each solved exactly (an isotonic regression) with the others held
+    5. y stacks the layers
+
+Links turn aside only in the space between two layers, and their points keep them clear of boxes: they never
+cross one.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+APART = 16.0  # between boxes of a layer
+LANE = 9.0  # between points, and between a point and a box
+GAP, TALLEST_GAP = 24.0, 60.0  # between layers: more where links run far sideways
+ROUNDS, SWEEPS, WORK = 16, 100, 400_000  # rounds of step 3, of step 4; items that all rounds of a step may visit
+MOST = 100_000  # points of chains
+STRAIGHT = {0: 1.0, 1: 2.0, 2: 8.0}  # a link's weight, by how many of its ends are points of chains
+
+Point = tuple[float, float]
+
+
+class TooLarge(ValueError):
+    """Nobody could read such a picture."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """pin: "first" or "last" for the boxes of a layer of their own at the top or at the bottom."""
+
+    width: float
+    height: float
+    pin: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """From the lower edge of a box, `leaves` from its left, to another's upper edge, `enters` from its left."""
+
+    source: int
+    target: int
+    leaves: float
+    enters: float
+
+
+@dataclass
+class Layout:
+    """Upper left corners of the boxes; the points of each link, between which it goes straight down and
+    sideways in turn."""
+
+    width: float
+    height: float
+    corners: list[Point]
+    routes: list[list[Point]]
+
+
+@dataclass
+class _Item:
+    """A box, or a point of a chain (of no size). An end of it: (neighbour, its offset there, its offset here)."""
+
+    width: float
+    height: float
+    layer: int
+    is_point: bool = False
+    x: float = 0.0
+    above: list[tuple[_Item, float, float]] = field(default_factory=list)
+    below: list[tuple[_Item, float, float]] = field(default_factory=list)
+    place: int = 0  # in its layer
+
+    def join(self, target: _Item, leaves: float, enters: float) -> None:
+        self.below.append((target, enters, leaves))
+        target.above.append((self, leaves, enters))
+
+
+def arrange(boxes: Sequence[Box], links: Sequence[Link]) -> Layout:
+    """Places for boxes whose links have no cycle. Raises TooLarge."""
+    if not boxes:
+        return Layout(0.0, 0.0, [], [])
+    items = [_Item(b.width, b.height, layer) for b, layer in zip(boxes, _layers(boxes, links), strict=True)]
+    chains = _chains(items, links)
+    rows: list[list[_Item]] = [[] for _ in range(max(i.layer for i in items) + 1)]
+    for item in [*items, *{id(p): p for chain in chains for p in chain}.values()]:
+        rows[item.layer].append(item)
+    _order(rows)
+    _place(rows)
+    tops, bottoms = _stack(rows)
+    corners = [(i.x, (tops[i.layer] + bottoms[i.layer] - i.height) / 2) for i in items]
+    routes = []
+    for link, chain in zip(links, chains, strict=True):
+        (sx, sy), (tx, ty) = corners[link.source], corners[link.target]
+        source, target = items[link.source], items[link.target]
+        route = [(sx + link.leaves, sy + source.height), (sx + link.leaves, bottoms[source.layer])]
+        for point in chain:
+            route += [(point.x, tops[point.layer]), (point.x, bottoms[point.layer])]
+        routes.append([*route, (tx + link.enters, tops[target.layer]), (tx + link.enters, ty)])
+    width = max(i.x + i.width for row in rows for i in row)
+    return Layout(width, bottoms[-1], corners, routes)
+
+
+def _layers(boxes: Sequence[Box], links: Sequence[Link]) -> list[int]:
+    """Longest paths from above; then what has more readers than operands goes down to them."""
+    below: list[set[int]] = [set() for _ in boxes]
+    above: list[set[int]] = [set() for _ in boxes]
+    for link in links:
+        below[link.source].add(link.target)
+        above[link.target].add(link.source)
+    missing = [len(a) for a in above]
+    order = [i for i, n in enumerate(missing) if n == 0]
+    for i in order:  # grows while it is walked
+        for j in sorted(below[i]):
+            missing[j] -= 1
+            if missing[j] == 0:
+                order.append(j)
+    layer = [0] * len(boxes)
+    for i in order:
+        lowest = 1 if boxes[i].pin != "first" else 0
+        layer[i] = max([lowest, *(layer[j] + 1 for j in above[i])])
+    last = max(layer) + 1
+    layer = [last if b.pin == "last" else n for n, b in zip(layer, boxes, strict=True)]
+    for i in reversed(order):
+        if not boxes[i].pin and len(above[i]) < len(below[i]):
+            layer[i] = min(layer[j] for j in below[i]) - 1
+    used = {n: k for k, n in enumerate(sorted(set(layer)))}
+    return [used[n] for n in layer]
+
+
+def _chains(items: list[_Item], links: Sequence[Link]) -> list[list[_Item]]:
+    """The points by which each link passes through layers, from above; joins all items."""
+    trunks: dict[tuple[int, float], list[_Item]] = {}
+    chains, points = [], 0
+    for link in links:
+        source, target = items[link.source], items[link.target]
+        trunk = trunks.setdefault((link.source, link.leaves), [])
+        while source.layer + len(trunk) < target.layer - 1:
+            point = _Item(0.0, 0.0, source.layer + len(trunk) + 1, is_point=True)
+            before = trunk[-1] if trunk else source
+            before.join(point, 0.0 if trunk else link.leaves, 0.0)
+            trunk.append(point)
+            points += 1
+            if points > MOST:
+                raise TooLarge(f"{len(items)} boxes with {len(links)} links are too many for a picture")
+        chain = trunk[: target.layer - source.layer - 1]
+        before = chain[-1] if chain else source
+        before.join(target, 0.0 if chain else link.leaves, link.enters)
+        chains.append(chain)
+    return chains
+
+
+def _order(rows: list[list[_Item]]) -> None:
+    """Order the rows so that few links cross."""
+    _renumber(rows)
+    best, fewest = [list(row) for row in rows], _crossings(rows)
+    for n in range(_rounds(rows, ROUNDS)):
+        if fewest == 0:
+            break
+        for row in rows if n % 2 == 0 else reversed(rows):
+            means = {id(item): _mean(item, down=n % 2 == 0) for item in row}
+            row.sort(key=lambda item: means[id(item)])
+            _renumber([row])
+        _exchange(rows)
+        count = _crossings(rows)
+        if count < fewest:
+            best, fewest = [list(row) for row in rows], count
+    rows[:] = best
+    _renumber(rows)
+
+
+def _rounds(rows: list[list[_Item]], most: int) -> int:
+    return min(most, max(4, WORK // sum(map(len, rows))))
+
+
+def _renumber(rows: list[list[_Item]]) -> None:
+    for row in rows:
+        for k, item in enumerate(row):
+            item.place = k
+
+
+def _at(item: _Item, offset: float) -> float:
+    """Where along its row a link's end is."""
+    return item.place + offset / (item.width + 1.0)
+
+
+def _mean(item: _Item, down: bool) -> float:
+    ends = item.above if down else item.below
+    return sum(_at(other, there) for other, there, _ in ends) / len(ends) if ends else item.place
+
+
+def _crossings(rows: list[list[_Item]]) -> int:
+    """How often two links cross, in all gaps: inversions among the links sorted by their upper ends."""
+    count = 0
+    for row in rows:
+        spans = sorted((_at(i, here), _at(o, there)) for i in row for o, there, here in i.below)
+        seen: list[float] = []
+        for _, end in spans:
+            count += len(seen) - bisect.bisect_right(seen, end)
+            bisect.insort(seen, end)
+    return count
+
+
+def _exchange(rows: list[list[_Item]]) -> None:
+    """Swap neighbours in a row while fewer of their links cross for it."""
+    for row in rows:
+        for k in range(len(row) - 1):
+            a, b = row[k], row[k + 1]
+            if _pair(b, a) < _pair(a, b):
+                row[k], row[k + 1] = b, a
+                a.place, b.place = k + 1, k
+
+
+def _pair(a: _Item, b: _Item) -> int:
+    """Crossings between the links of a and of b when a is left of b."""
+    count = 0
+    for ends_a, ends_b in ((a.above, b.above), (a.below, b.below)):
+        left = [_at(other, there) for other, there, _ in ends_a]
+        right = [_at(other, there) for other, there, _ in ends_b]
+        count += sum(x > y for x in left for y in right)
+    return count
+
+
+def _place(rows: list[list[_Item]]) -> None:
+    """Give each item its x; the leftmost is at 0."""
+    for row in rows:
+        for a, b in pairwise(row):
+            b.x = a.x + a.width + _apart(a, b)
+        middle = (row[-1].x + row[-1].width) / 2
+        for item in row:
+            item.x -= middle
+    rounds = _rounds(rows, SWEEPS)
+    for n in range(rounds):
+        for row in rows if n % 2 == 0 else reversed(rows):
+            _settle(row, smooth=n < rounds * 2 // 3)
+    left = min(row[0].x for row in rows)
+    for row in rows:
+        for item in row:
+            item.x -= left
+
+
+def _apart(a: _Item, b: _Item) -> float:
+    return LANE if a.is_point or b.is_point else APART
+
+
+def _settle(row: list[_Item], smooth: bool) -> None:
+    """The best x for a row when all others stay: a least squares fit under x[k + 1] >= x[k] + least distance.
+
+    With the least distances summed up and taken off, x must not decrease: neighbours that do are pooled.
+    """
+    pools: list[tuple[float, float, int]] = []  # mean, weight, how many
+    taken = []
+    shift = 0.0
+    for k, item in enumerate(row):
+        taken.append(shift)
+        goal, weight, many = *_goal(item, smooth), 1
+        goal -= shift
+        while pools and pools[-1][0] >= goal:
+            mean, heavy, n = pools.pop()
+            goal = (mean * heavy + goal * weight) / (heavy + weight)
+            weight, many = weight + heavy, many + n
+        pools.append((goal, weight, many))
+        if k + 1 < len(row):
+            shift += item.width + _apart(item, row[k + 1])
+    means = [mean for mean, _, n in pools for _ in range(n)]
+    for item, mean, off in zip(row, means, taken, strict=True):
+        item.x = mean + off
+
+
+def _goal(item: _Item, smooth: bool) -> tuple[float, float]:
+    """Where the links of an item would have it, and how strongly.
+
+    smooth: by squares of distances. In the end by distances, that is, squares divided by themselves: this
+    makes few and sharp bends out of many slight ones.
+    """
+    total, weight = item.x * 1e-6, 1e-6
+    for ends, many in ((item.above, len(item.above)), (item.below, len(item.below))):
+        for other, there, here in ends:
+            goal = other.x + there - here
+            across = len(other.below) if ends is item.above else len(other.above)
+            w = STRAIGHT[item.is_point + other.is_point] / (many * across)
+            w = w if smooth else w / (abs(goal - item.x) + 1.0)
+            total += w * goal
+            weight += w
+    return total / weight, weight
+
+
+def _stack(rows: list[list[_Item]]) -> tuple[list[float], list[float]]:
+    """Upper and lower ends of the rows."""
+    tops, bottoms = [], []
+    y = 0.0
+    for row in rows:
+        tops.append(y)
+        y += max(item.height for item in row)
+        bottoms.append(y)
+        y += min(GAP + 0.1 * max(_spans(row), default=0.0), TALLEST_GAP)
+    return tops, bottoms
+
+
+def _spans(row: list[_Item]) -> Iterator[float]:
+    for item in row:
+        for other, there, here in item.below:
+            yield abs(other.x + there - item.x - here)
