@@ -43,6 +43,19 @@ class _Captures(threading.local):
 _CAPTURES = _Captures()
 
 
+Mark = list[tuple["Trace", dict[int, Any], dict[Value, np.ndarray]]]
+
+
+def mark() -> Mark:
+    """What this thread's captures have looked at so far; `back_to` it when a try to capture something failed."""
+    return [(t, dict(t.guards), dict(t._known)) for t in _CAPTURES.stack]
+
+
+def back_to(marked: Mark) -> None:
+    for trace, guards, known in marked:
+        trace.guards, trace._known = guards, known
+
+
 def youngest() -> Trace | None:
     """The capture that this thread is in, of all those around it the innermost."""
     return _CAPTURES.stack[-1] if _CAPTURES.stack else None
@@ -223,6 +236,26 @@ class Trace:
             results = interpret(alone, [self._known[v] for v in alone.inputs])
             self._known.update(zip(op.results, results, strict=True))
         return self._known[value]
+
+    def depends(self, value: Value) -> str:
+        """What the value depends on: "open" (arrays of a compiled function, a loop's trips), "guard" (its Python
+        scalars) or "fixed" (nothing but what is known now)."""
+        if value in self.constants or value in self._known:
+            return "fixed"
+        found = "fixed"
+        for v in self._slice(value)[1]:
+            source = self.sources[v]
+            kind = "fixed"
+            if isinstance(source, Abstract):
+                return "open"
+            if isinstance(source, Outer):
+                kind = source.trace.depends(source.value)
+            elif isinstance(source, Guarded):
+                kind = "guard"
+            if kind == "open":
+                return kind
+            found = kind if kind == "guard" else found
+        return found
 
     def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
         """The ops, in order, and the inputs that `value` depends on and that are not known yet."""

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend import tree
+from weft.frontend.convert import hooks
 from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
 from weft.frontend.errors import ArgumentError
 from weft.frontend.numpy_api import surface
@@ -212,7 +213,7 @@ class CompiledFunction:
         def function(*given: Any, **more: Any) -> Any:
             values = [fixed[n] if n in fixed else g for n, g in zip(names, given, strict=True)]
             more.update({n: v for n, v in fixed.items() if n not in names})
-            return self._function(*values, **more)
+            return hooks.call(self._function, *values, **more)
 
         return capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
 

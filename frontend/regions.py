@@ -378,6 +378,8 @@ def branch(condition: Tracer, then: Callable[[], Any], orelse: Callable[[], Any]
     found: list[Any] = []
     outputs: dict[Key, tuple[Any, Any, Leaf]] = {}
     for k, (x, y) in enumerate(zip(a.after, b.after, strict=True)):
+        if state.names[k] in state.optional:
+            x, y = _zeros_for_missing(x, y), _zeros_for_missing(y, x)
         found.append(_joined(k, state.names[k], x, y, outputs))
     arrays = list(dict.fromkeys([*a.written, *b.written]))
     bodies = []
@@ -397,6 +399,13 @@ def branch(condition: Tracer, then: Callable[[], Any], orelse: Callable[[], Any]
 
     names = [pair[2].path for pair in outputs.values()] + [s.value.name for s in arrays]
     _emit("cond", bodies, ("then", "orelse"), lambda p: [read(p, truth_of(condition, p))], names, settle)
+
+
+def _zeros_for_missing(x: Any, other: Any) -> Any:
+    """A variable that nobody looks at unless it was assigned: zeros like what the other side gives it."""
+    if not isinstance(x, Undefined) or isinstance(other, Undefined):
+        return x
+    return tree.map(_zero, other) if all(is_number(leaf) for leaf in tree.leaves(other)) else x
 
 
 def _joined(k: int, name: str, x: Any, y: Any, outputs: dict[Key, tuple[Any, Any, Leaf]]) -> Any:
@@ -446,3 +455,32 @@ def for_loop(start: Any, stop: Any, step: int, body: Callable[[Tracer], Any], st
         return [*(read(parent, cast(as_tracer(b, anchor), "i64")) for b in (start, stop)), *carry.first(parent)]
 
     _emit("for_loop", bodies, ("body",), operands, carry.names, carry.settle, carried=count, step=step)
+
+
+def for_loop_while(
+    start: Any, stop: Any, step: int, go: Callable[[], Any], body: Callable[[Tracer], Any], state: State
+) -> None:
+    """As `for_loop`, until `go()` is false after a trip: the loop has a `break`, and is a while loop."""
+    index = [start]
+    names = (*state.names, "index__")
+
+    def set_all(values: Sequence[Any]) -> None:
+        state.set(values[:-1])
+        index[0] = values[-1]
+
+    both = State(names, lambda: [*state.get(), index[0]], set_all, state.optional)
+
+    def test() -> Any:
+        parent = youngest()
+        assert parent is not None
+        anchor = Tracer(parent, parent.constant(False, "bool"))
+        i, end = as_tracer(index[0], anchor), as_tracer(stop, anchor)
+        inside = emit(REGISTRY["less" if step > 0 else "greater"], cast(i, "i64"), cast(end, "i64"))
+        return emit(REGISTRY["logical_and"], truth_of(go(), parent), inside)
+
+    def trip() -> None:
+        i = index[0]
+        body(i)
+        index[0] = i + step
+
+    while_loop(test, trip, both)

@@ -103,7 +103,7 @@ def capture(
         tracers = [_input(trace, i, leaf, path) for i, (leaf, path) in enumerate(zip(leaves, paths, strict=True))]
         args, kwargs = tree.unflatten(spec, tracers)
         first = [t.value for t in tracers]
-        out = function(*args, **kwargs)
+        out = function(*args, **kwargs)  # converts what it calls
         out_leaves, treedef = tree.flatten(out)
         del out, args, kwargs
         outputs, places = _places(trace, out_leaves, tracers)

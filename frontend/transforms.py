@@ -28,6 +28,7 @@ from weft.frontend.arguments import (
     signature_of,
     weak_of,
 )
+from weft.frontend.convert import hooks
 from weft.frontend.capture import Known, Outer, Trace
 from weft.frontend.errors import GradientError, came_from, message, type_text
 from weft.frontend.numpy_api import surface
@@ -188,7 +189,7 @@ class _Capture:
         names = positional_names(signature_of(function), len(args))
         self.treedef = tree.structure(tuple(args[n] for n in argnums))
         self._given = list(args)
-        self._call = lambda: function(*self._given, **kwargs)
+        self._call = lambda: hooks.call(function, *self._given, **kwargs)
         self._written: list[tuple[Any, int]] = []  # (array, tracer or storage; position among the outputs)
         for n in argnums:
             leaves, treedef = tree.flatten(args[n])

@@ -1,0 +1,121 @@
+"""What a `for` goes through: ranges, arrays, and enumerate, zip and reversed of them, by position.
+
+    enumerate(zip(xs, ys))     trip i:  (i, (xs[i], ys[i]))
+
+Their positions may be traced, and so may the number of trips of a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weft.frontend.tracer import Tracer
+
+Number = Any  # an int, or a weak tracer of one
+
+
+@dataclass(frozen=True)
+class Series:
+    """Items `at(i)` for i in range(start, stop, step). traced: they hold traced values."""
+
+    start: Number
+    stop: Number
+    step: int
+    at: Callable[[Any], Any]
+    traced: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the number of trips is only known when the program runs."""
+        return type(self.start) is Tracer or type(self.stop) is Tracer
+
+    @property
+    def trips(self) -> int:
+        return len(range(self.start, self.stop, self.step))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.at(i) for i in range(int(self.start), int(self.stop), self.step))
+
+    def __len__(self) -> int:
+        return self.trips
+
+
+class Unrolled:
+    """`weft.unroll(iterable)`: the loop over it is run trip by trip."""
+
+    def __init__(self, iterable: Any) -> None:
+        self.iterable = iterable
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.iterable)
+
+    def __len__(self) -> int:
+        return len(self.iterable)
+
+
+class Rolled(Unrolled):
+    """`weft.rolled(iterable)`: the loop over it is kept as a loop, or an error says why it can't be."""
+
+
+def as_series(iterable: Any) -> Series | None:
+    """A thing that a `for` may go through by position; None for all else."""
+    if isinstance(iterable, Series):
+        return iterable
+    if isinstance(iterable, Rolled):
+        return as_series(iterable.iterable)
+    if type(iterable) is range:
+        return Series(iterable.start, iterable.stop, iterable.step, lambda i: i)
+    if type(iterable) is Tracer and iterable.shape:
+        return Series(0, iterable.shape[0], 1, lambda i: iterable[i], True)
+    if type(iterable) is np.ndarray and iterable.ndim and iterable.dtype.kind in "biuf":
+        return Series(0, iterable.shape[0], 1, lambda i: _item(iterable, i))
+    return None
+
+
+def _item(array: np.ndarray, i: Any) -> Any:
+    if type(i) is not Tracer:
+        return array[i]
+    from weft.frontend.tracer import as_tracer
+
+    return as_tracer(array, i)[i]
+
+
+def range_(*bounds: Any) -> Any:
+    """`range`, of traced numbers too (its step has to be known)."""
+    if not any(type(b) is Tracer for b in bounds):
+        return range(*bounds)
+    start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
+    return Series(start, stop, step.__index__(), lambda i: i)
+
+
+def enumerate_(iterable: Any, start: Any = 0) -> Any:
+    series = as_series(iterable)
+    if series is None or series.step != 1 or type(series.start) is Tracer:
+        return enumerate(iterable, start)
+    first = series.start
+    return Series(
+        series.start, series.stop, 1, lambda i: (i - first + start if first or start else i, series.at(i)), series.traced
+    )
+
+
+def zip_(*iterables: Any, strict: bool = False) -> Any:
+    found = [as_series(x) for x in iterables]
+    known = [s for s in found if s is not None and not s.open]
+    if len(known) != len(iterables) or not any(s.traced for s in known):
+        return zip(*iterables, strict=strict)
+    if strict and len({s.trips for s in known}) > 1:
+        return zip(*iterables, strict=True)
+    trips = min(s.trips for s in known)
+    return Series(0, trips, 1, lambda i: tuple(s.at(s.start + i * s.step) for s in known), True)
+
+
+def reversed_(sequence: Any) -> Any:
+    series = as_series(sequence)
+    if series is None or series.open:
+        return reversed(sequence)
+    trips, start, step = series.trips, series.start, series.step
+    return Series(start + (trips - 1) * step, start - step, -step, series.at, series.traced)
