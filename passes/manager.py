@@ -39,7 +39,7 @@ class Record:
 
 def count(graph: Graph) -> int:
     """Ops, those of loops and branches included; a kernel is one."""
-    return sum(1 + (op.kind is not call and sum(map(count, op.regions))) for op in graph.ops)
+    return sum(1 + (0 if op.kind is call else sum(map(count, op.regions))) for op in graph.ops)
 
 
 def run(graph: Graph, passes: Sequence[Pass], *, check: bool = False) -> tuple[Graph, list[Record]]:
