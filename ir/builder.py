@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.ir.graph import Graph, Location, Op, Value
+from weft.ir.graph import Graph, Location, Op, Value, fresh
 from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.types import NAMES, TensorType
 
@@ -77,9 +77,10 @@ class Builder:
         return [Expr(env[v], self) for v in graph.outputs]
 
     def copy(self, op: Op, env: dict[Value, Value]) -> None:
-        """Append `op` with operands mapped through `env`, and enter its results there."""
+        """Append `op` with operands mapped through `env`, and enter its results there. Its regions are copies."""
         results = tuple(Value(r.type, r.name, r.location or self.location) for r in op.results)
-        self.ops.append(Op(op.kind, tuple(env[v] for v in op.operands), op.attrs, op.regions, results))
+        regions = tuple(map(fresh, op.regions))
+        self.ops.append(Op(op.kind, tuple(env[v] for v in op.operands), op.attrs, regions, results))
         env.update(zip(op.results, results, strict=True))
 
     def hint(self, value: Value, name: str) -> None:

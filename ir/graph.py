@@ -113,6 +113,26 @@ class Graph:
         return {r: op for op in self.ops for r in op.results}
 
 
+def with_regions(op: Op, change: Callable[[Graph], Graph]) -> Op:
+    """`op` with its regions changed; `op` itself where nothing is."""
+    regions = tuple(map(change, op.regions))
+    if all(a is b for a, b in zip(regions, op.regions, strict=True)):
+        return op
+    return Op(op.kind, op.operands, op.attrs, regions, op.results)
+
+
+def fresh(graph: Graph) -> Graph:
+    """A copy of a graph with values of its own, those of its regions included."""
+    env = {v: Value(v.type, v.name, v.location) for v in graph.inputs}
+    ops = []
+    for op in graph.ops:
+        results = tuple(Value(r.type, r.name, r.location) for r in op.results)
+        operands = tuple(env[v] for v in op.operands)
+        ops.append(Op(op.kind, operands, op.attrs, tuple(map(fresh, op.regions)), results))
+        env.update(zip(op.results, results, strict=True))
+    return Graph(graph.name, tuple(env[v] for v in graph.inputs), tuple(ops), tuple(env[v] for v in graph.outputs))
+
+
 def attrs_equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return a.keys() == b.keys() and all(attr_key(a[k]) == attr_key(b[k]) for k in a)
 

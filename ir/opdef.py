@@ -7,8 +7,12 @@ op's own tests. Derivative rules are calculus on `Expr` handles; engines do the 
 
 * `pull(g, y, *operands, **attrs)` returns one cotangent (or None for zero) per operand. For elementwise ops
   it may be shaped like the result: the engine sums over broadcast axes.
+* where an op has several results, `g` is a tuple (None for no cotangent), and `y` is one.
 * `linear` names the operands in which the op is jointly linear: its JVP is then the op itself.
 * an elementwise op's Jacobian is diagonal, so its JVP is the sum of its pulls applied to tangents.
+* `pull_into(total, g, y, *operands, **attrs)`, for ops that read a part of their first operand, adds its cotangent
+  to a `total` in place of it: what is read in a loop costs what the read costs, not an array of zeros. It may
+  return None, and `pull` is asked.
 * `push(tangents, y, *operands, **attrs)` states the JVP for the few that are neither; a tangent may be None.
 """
 
@@ -39,7 +43,7 @@ class OpDef:
     where `regions` names the graphs that the op holds, infer(types, attrs, regions).
     reference(*arrays, **attrs) -> array: what it means. numpy: the NumPy functions that it is.
     scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
-    pull, push, linear: derivative, see the module. domain: (low, high) of test samples, one per operand or
+    pull, pull_into, push, linear: derivative, see the module. domain: (low, high) of test samples, one per operand or
     one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
     """
 
@@ -51,6 +55,7 @@ class OpDef:
     numpy: tuple[Any, ...] = ()
     scalar: str | Callable[[str], str] | None = None
     pull: Callable[..., Sequence[Any]] | None = None
+    pull_into: Callable[..., Any] | None = None
     push: Callable[..., Any] | None = None
     linear: tuple[int, ...] = ()
     domain: Any = (-2.0, 2.0)

@@ -10,26 +10,21 @@ result are behind us and its δ is complete. Written path by path the same rule 
 to L, 2^n of them in a chain of n doublings; memoised there is one δ per value, and the backward op count is a
 small constant times the forward's.
 
-The rules (`OpDef.pull`) are calculus; the walk does the bookkeeping: it skips what doesn't depend on the
-inputs asked for, sums over broadcast axes, and adds up the uses.
+Loops and branches are one op each here; inside, the same recurrence holds trip by trip (see `weft.passes.regions`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weft.ir.builder import Builder, Expr
-from weft.ir.graph import Graph, Op, Value
-from weft.ir.ops.movement import broadcast, unbroadcast
-
-
-def active_values(graph: Graph, wrt: Sequence[int]) -> set[Value]:
-    """Float values that depend on the inputs `wrt` through differentiable ops."""
-    active = {graph.inputs[i] for i in wrt}
-    for op in graph.ops:
-        if op.kind.pull is not None and any(v in active for v in op.operands):
-            active.update(r for r in op.results if r.type.is_float)
-    return active
+from weft.ir.builder import Builder
+from weft.ir.graph import Graph, Op
+from weft.ir.ops.stack import stack_new
+from weft.passes.activity import active_values
+from weft.passes.inline import inline_calls
+from weft.passes.loops import loops
+from weft.passes.regions import nested
+from weft.passes.sweep import Sweep
 
 
 def reverse(graph: Graph, wrt: Sequence[int], seeds: Sequence[int]) -> Graph:
@@ -39,50 +34,29 @@ def reverse(graph: Graph, wrt: Sequence[int], seeds: Sequence[int]) -> Graph:
     cotangent. The result's inputs are the graph's and one cotangent per seed; its outputs are the graph's
     and one gradient per `wrt` input (zeros where nothing depends on it).
     """
+    graph = loops(inline_calls(graph))  # what a loop computes once need not be kept for every trip
     build = Builder(graph.name)
     build.inputs.extend(graph.inputs)
-    build.ops.extend(graph.ops)
-    active = active_values(graph, wrt)
-    adjoint: dict[Value, Expr] = {}
+    sweep = Sweep(build, active_values(graph, (graph.inputs[i] for i in wrt)), nested)
     for s in seeds:
         out = graph.outputs[s]
-        seed = build.input(out.type, f"d_{out.name or 'out'}")
-        _accumulate(adjoint, out, seed)
-    for op in reversed(graph.ops):
-        if any(r in adjoint for r in op.results) and any(v in active for v in op.operands):
-            build.location = op.location
-            _pull(op, adjoint, active, build)
-    build.location = None
-    gradients = [_gradient(graph.inputs[i], adjoint, build) for i in wrt]
+        sweep.add(out, build.input(out.type, f"d_{out.name or 'out'}"))
+    sweep.run(graph.ops)
+    gradients = [sweep.finished(graph.inputs[i]) for i in wrt]
+    for i, delta in zip(wrt, gradients, strict=True):
+        build.hint(delta.value, f"d_{graph.inputs[i].name}" if graph.inputs[i].name else "")
+    build.ops[:0] = _forward(graph.ops, sweep)
     return build.finish([*graph.outputs, *gradients])
 
 
-def _pull(op: Op, adjoint: dict[Value, Expr], active: set[Value], build: Builder) -> None:
-    """Push the adjoint of one op's result on to its operands."""
-    assert op.kind.pull is not None and len(op.results) == 1, op.kind.name
-    delta = adjoint[op.result]
-    if op.result.name:
-        build.hint(delta.value, f"d_{op.result.name}")
-    operands = [Expr(v, build) for v in op.operands]
-    parts = op.kind.pull(delta, Expr(op.result, build), *operands, **op.attrs)
-    for operand, part in zip(op.operands, parts, strict=True):
-        if part is None or operand not in active:
+def _forward(ops: Sequence[Op], sweep: Sweep) -> list[Op]:
+    """The forward part: loops and branches that leave something for the backward part have a stack each."""
+    build = Builder()
+    for op in ops:
+        longer = sweep.longer.get(op)
+        if longer is None:
+            build.ops.append(op)
             continue
-        _accumulate(adjoint, operand, unbroadcast(part, operand.shape))
-
-
-def _accumulate(adjoint: dict[Value, Expr], value: Value, part: Expr) -> None:
-    known = adjoint.get(value)
-    adjoint[value] = part if known is None else known + part
-
-
-def _gradient(value: Value, adjoint: dict[Value, Expr], build: Builder) -> Expr:
-    """The finished adjoint of an input, at the input's full shape."""
-    delta = adjoint.get(value)
-    if delta is None:
-        delta = build.constant(0, value.dtype)
-    if delta.shape != value.shape:
-        delta = broadcast(delta, shape=value.shape)
-    if value.name:
-        build.hint(delta.value, f"d_{value.name}")
-    return delta
+        empty = build.emit(stack_new, (), location=op.location)[0].value if longer.saved else None
+        build.ops += longer.make(empty)
+    return build.ops

@@ -5,20 +5,22 @@
 Greedy, in program order: each op that costs work joins the groups of its operands' makers while the union is
 still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Sources,
 movement and cheap 0-d arithmetic are free: they are repeated in every group that reads through them. What is
-left are the `call`s, the library's `dot`s, and reshapes that only rename a buffer.
+left are the `call`s, the library's `dot`s, reshapes that only rename a buffer, stacks, and loops and branches,
+whose regions are fused in the same way (each is given values of its own: from here on a value has one place).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weft.ir.graph import Graph, Op, Value
+from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import call
 from weft.ir.space import CHEAP, is_alone, solve
 from weft.ir.space import is_free as is_movement
 
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 ALONE = frozenset({"call", "reshape"})
+ALONE_FAMILIES = frozenset({"control", "stack"})
 BLAS = frozenset({"f32", "f64"})
 
 
@@ -72,7 +74,7 @@ class _Fuser:
         op = self.ops[i]
         if op.kind.name == "dot":
             return op.result.dtype in BLAS
-        return op.kind.name in ALONE or op.kind.name == "constant"
+        return op.kind.name in ALONE or op.kind.family in ALONE_FAMILIES or op.kind.name == "constant"
 
     def closure(self, members: Iterable[int]) -> list[int]:
         """The members and all free ops that they read through, in program order."""
@@ -103,6 +105,10 @@ class _Fuser:
                 if k is None or not is_free(self.ops[k]) or self._is_buffer(k):
                     out.add(v)
         return out
+
+    def _reads(self, i: int) -> set[Value]:
+        """Values that must be there before op i: what stands alone reads even a free op's result as a buffer."""
+        return set(self.ops[i].operands) if self._standalone(i) else self._roots(i)
 
     def stored(self, members: set[int]) -> list[Value]:
         """Results of members that something outside the group reads."""
@@ -163,7 +169,7 @@ class _Fuser:
             if max(members) < low:  # all of it comes before the union
                 continue
             for m in members:
-                for v in self._roots(m):
+                for v in self._reads(m):
                     k = self.at.get(v)
                     if k is None:
                         continue
@@ -206,14 +212,14 @@ class _Fuser:
             if key in self.group_of:
                 ops.append(self._cut(set(members), f"k{sum(o.kind is call for o in ops)}"))
             else:
-                ops.append(self.ops[key])
+                ops.append(with_regions(self.ops[key], lambda region: fuse(fresh(region))))
         return Graph(self.graph.name, self.graph.inputs, tuple(ops), self.graph.outputs)
 
     def _before(self, members: list[int], unit_of: dict[int, int]) -> list[int]:
         own = unit_of[members[0]]
         found: set[int] = set()
         for i in members:
-            for v in self._roots(i):
+            for v in self._reads(i):
                 j = self.at.get(v)
                 if j is not None and j in unit_of and unit_of[j] != own:
                     found.add(unit_of[j])

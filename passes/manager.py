@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from weft.ir.graph import Graph
+from weft.ir.ops.control import call
 from weft.ir.verify import verify
 
 log = logging.getLogger("weft.passes")
@@ -36,6 +37,11 @@ class Record:
     graph: Graph
 
 
+def count(graph: Graph) -> int:
+    """Ops, those of loops and branches included; a kernel is one."""
+    return sum(1 + (0 if op.kind is call else sum(map(count, op.regions))) for op in graph.ops)
+
+
 def run(graph: Graph, passes: Sequence[Pass], *, check: bool = False) -> tuple[Graph, list[Record]]:
     """Run `passes` in order. With `check`, every graph is verified (VerifyError names the pass)."""
     records = []
@@ -47,8 +53,9 @@ def run(graph: Graph, passes: Sequence[Pass], *, check: bool = False) -> tuple[G
         seconds = time.perf_counter() - start
         if check:
             verify(new, after=p.name)
-        records.append(Record(p.name, seconds, len(graph.ops), len(new.ops), new))
-        log.info("%s: %s %d -> %d ops in %.2f ms", graph.name, p.name, len(graph.ops), len(new.ops), seconds * 1e3)
+        before, after = count(graph), count(new)
+        records.append(Record(p.name, seconds, before, after, new))
+        log.info("%s: %s %d -> %d ops in %.2f ms", graph.name, p.name, before, after, seconds * 1e3)
         if log.isEnabledFor(logging.DEBUG) and new is not graph:
             log.debug("%s before %s:\n%s", graph.name, p.name, graph)
             log.debug("%s after %s:\n%s", graph.name, p.name, new)

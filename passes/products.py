@@ -8,7 +8,7 @@ An operand whose axes lie otherwise is transposed first. `layout` says how a rea
 from __future__ import annotations
 
 from weft.ir.builder import Builder, Expr
-from weft.ir.graph import Graph, Op, Value
+from weft.ir.graph import Graph, Op, Value, with_regions
 from weft.ir.ops.linalg import dot, free_axes
 from weft.ir.ops.movement import transpose
 
@@ -25,7 +25,7 @@ def layout(rank: int, batch: tuple[int, ...], contract: tuple[int, ...]) -> str 
 
 def products(graph: Graph) -> Graph:
     """Put transposes where the operands of a `dot` need them."""
-    if all(op.kind is not dot or _ready(op) for op in graph.ops):
+    if all(op.kind is not dot or _ready(op) for op in graph.walk()):
         return graph
     build = Builder(graph.name)
     build.inputs.extend(graph.inputs)
@@ -37,7 +37,8 @@ def products(graph: Graph) -> Graph:
             if op.result.name:
                 build.hint(env[op.result], op.result.name)
         else:
-            build.ops.append(Op(op.kind, tuple(env[v] for v in op.operands), op.attrs, op.regions, op.results))
+            done = Op(op.kind, tuple(env[v] for v in op.operands), op.attrs, op.regions, op.results)
+            build.ops.append(with_regions(done, products))
             env.update((r, r) for r in op.results)
     return build.finish([env[v] for v in graph.outputs])
 

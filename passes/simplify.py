@@ -2,6 +2,9 @@
 
 Identities hold bit for bit in floating point (NaN, infinities and signed zeros included), so `x + 0` stays
 for floats (-0.0 + 0 is 0.0) and `x * 0` stays (NaN * 0 is NaN).
+
+A region's ops see no values from outside, but numbers: a constant that a loop or branch is handed is written in
+its regions as well.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ import numpy as np
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import REGISTRY, OpDef
+from weft.ir.ops.control import LEAD, call
 from weft.passes.simplify_shapes import SHAPE_RULES
+from weft.passes.simplify_updates import UPDATE_RULES
 
 FOLD_LIMIT = 256  # elements: a folded constant must not be larger than the program that makes it
+MAY_RAISE = frozenset({"bound", "dynamic_slice", "dynamic_update"})
 log = logging.getLogger("weft.simplify")
 
 
@@ -39,6 +45,18 @@ class Rewriter:
         if op is not None and op.kind.name == "constant" and op.attrs["value"].ndim == 0:
             return op.attrs["value"][()]
         return None
+
+    def remaker(self, value: Value) -> Remaker | None:
+        """What makes a number (a 0-d constant, its broadcast, an iota) anew in another graph; None for others."""
+        op, dtype, shape = self.producer.get(value), value.dtype, value.shape
+        if op is not None and op.kind.name == "iota":
+            return lambda other: other.emit("iota", **op.attrs)
+        number = self.constant(value)
+        if number is None:
+            return None
+        if not shape:
+            return lambda other: other.scalar(number, dtype)
+        return lambda other: other.emit("broadcast", other.scalar(number, dtype), shape=shape)
 
     def made_by(self, value: Value, name: str) -> Op | None:
         op = self.producer.get(value)
@@ -75,7 +93,7 @@ class Rewriter:
         return result
 
     def _fold(self, kind: OpDef, operands: tuple[Value, ...], attrs: Mapping[str, Any]) -> Value | None:
-        if not operands or kind.family == "control":
+        if not operands or kind.name in MAY_RAISE:
             return None
         makers = [self.producer.get(v) for v in operands]
         if any(m is None or m.kind.name != "constant" for m in makers):
@@ -90,13 +108,20 @@ class Rewriter:
 
 def simplify(graph: Graph) -> Graph:
     """Rebuild `graph` through the rules. The result has no dead ops of its own making removed: see dce."""
+    return _simplify(graph, {})
+
+
+def _simplify(graph: Graph, known: Mapping[Value, Remaker]) -> Graph:
+    """`known`: inputs of a region that are numbers."""
     ctx = Rewriter(graph)
     env: dict[Value, Value] = {v: v for v in graph.inputs}
+    env.update((v, remake(ctx)) for v, remake in known.items())
     for op in graph.ops:
         ctx.build.location = op.location
         operands = tuple(env[v] for v in op.operands)
         if len(op.results) != 1 or op.regions:
-            done = Op(op.kind, operands, op.attrs, op.regions, op.results)
+            regions = tuple(_simplify(r, _known(ctx, op, operands, r)) for r in op.regions)
+            done = Op(op.kind, operands, op.attrs, regions, op.results)
             ctx.build.ops.append(done)
             for r in op.results:
                 env[r] = r
@@ -114,6 +139,17 @@ def simplify(graph: Graph) -> Graph:
     return ctx.build.finish([env[v] for v in graph.outputs])
 
 
+def _known(ctx: Rewriter, op: Op, operands: tuple[Value, ...], region: Graph) -> dict[Value, Remaker]:
+    """Inputs of the region that stand for numbers."""
+    if op.kind is call:
+        return {}
+    first = LEAD[op.kind] + op.attrs.get("carried", 0)
+    inputs = region.inputs[len(region.inputs) - len(operands) + first :]
+    makers = ((own, ctx.remaker(v)) for v, own in zip(operands[first:], inputs, strict=True))
+    return {own: remake for own, remake in makers if remake is not None}
+
+
+Remaker = Callable[[Rewriter], Value]
 Rule = Callable[[Rewriter, tuple[Value, ...], Mapping[str, Any]], "Value | None"]
 
 
@@ -236,8 +272,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "where": (where_known, where_same),
     "logical_not": (not_not,),
 }
-for _name, _rules in SHAPE_RULES.items():
-    RULES[_name] = RULES.get(_name, ()) + _rules
+for _table in (SHAPE_RULES, UPDATE_RULES):
+    for _name, _rules in _table.items():
+        RULES[_name] = RULES.get(_name, ()) + _rules
 
 
 def drop_broadcasts(kind: OpDef, ctx: Rewriter, v: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -11,6 +11,7 @@
     dtypes     IR dtypes to draw from
     max_ops    about how many ops
     calls      whether some ops are `call`s of smaller random graphs
+    regions    how deep loops and branches nest: 0 for none
     hints      whether values get names, nasty ones included, and locations
     dims       sizes of axes to draw from (0 comes in by itself)
     max_size   elements that an operand of an op that makes more of them may have
@@ -53,6 +54,7 @@ def random_graph(
     dtypes: Sequence[str] = tuple(NAMES),
     max_ops: int = 10,
     calls: bool = False,
+    regions: int = 0,
     hints: bool = True,
     dims: Sequence[int] = (1, 2, 3, 4),
     max_size: int = 96,
@@ -60,6 +62,7 @@ def random_graph(
 ) -> Graph:
     rnd = random.Random(source) if isinstance(source, int) else source
     maker = _Maker(rnd, sorted(ops), tuple(dtypes), hints, name, tuple(dims), max_size)
+    maker.depth = regions
     return maker.run(max_ops, calls)
 
 
@@ -94,12 +97,18 @@ class _Maker:
         self.dims, self.max_size, self.grown = dims, max_size, max(max_size, 9216)
         self.build = Builder(name)
         self.pool: list[Value] = []
+        self.depth = 0
 
     def run(self, max_ops: int, calls: bool) -> Graph:
         for _ in range(self.rnd.randint(1, 3)):
             self.input(self.rnd.choice(self.dtypes), self.shape())
         for _ in range(self.rnd.randint(1, max_ops)):
-            self.call() if calls and self.chance(6) else self.op(self.rnd.choice(self.ops))
+            if calls and self.chance(6):
+                self.call()
+            elif self.depth and self.chance(3):
+                self.rnd.choice([self.for_loop, self.while_loop, self.cond])()
+            else:
+                self.op(self.rnd.choice(self.ops))
         outputs = [self.rnd.choice(self.pool[-4:]) for _ in range(self.rnd.randint(1, 3))]
         return self.build.finish(outputs)
 
@@ -124,7 +133,7 @@ class _Maker:
         results = self.build.emit(kind, operands, attrs, regions=regions, names=[self.hint()], location=place)
         if keep:
             self.pool += [r.value for r in results]
-        return results[0].value
+        return results[0].value if results else operands[0]
 
     def literal(self, value: Any, dtype: str) -> Value:
         return self.build.constant(value, dtype).value
@@ -386,6 +395,80 @@ class _Maker:
             given += [self.new_argument(v) for v in inner.build.inputs[before:]]
         outputs = [self.rnd.choice(inner.pool) for _ in range(self.rnd.randint(1, 2))]
         self.emit("call", *given, regions=(inner.build.finish(outputs),))
+
+    def region(self, name: str, given: Sequence[Value]) -> "_Maker":
+        """A maker for a region whose inputs are like `given`."""
+        inner = _Maker(self.rnd, self.ops, self.dtypes, self.hints, name)
+        inner.pool = [inner.build.input(v.type, inner.hint()).value for v in given]
+        inner.depth = self.depth - 1
+        return inner
+
+    def some_ops(self) -> None:
+        for _ in range(self.rnd.randint(1, 4)):
+            if self.depth and self.chance(5):
+                self.rnd.choice([self.for_loop, self.while_loop, self.cond])()
+            else:
+                self.op(self.rnd.choice(self.ops))
+
+    def next_of(self, v: Value) -> Value:
+        """What a carried value becomes: something computed of its type where there is any."""
+        made = [w for w in self.pool if w.type == v.type and w not in self.build.inputs]
+        return self.rnd.choice(made) if made and not self.chance(6) else self.of_type(v.type)
+
+    def carried(self, count: int) -> list[Value]:
+        fits = [v for v in self.pool if v.type.size <= MAX_SIZE]
+        return [self.rnd.choice(fits) for _ in range(count)] if fits else []
+
+    def index(self, n: int) -> Value:
+        """A 0-d i64 in [0, n)."""
+        ints = [v for v in self.pool if v.type == TensorType("i64")]
+        if not ints or self.chance(2):
+            return self.literal(self.rnd.randrange(n), "i64")
+        return self.emit("mod", self.rnd.choice(ints), self.literal(n, "i64"), keep=False)
+
+    def for_loop(self) -> None:
+        first, constants = self.carried(self.rnd.randint(1, 3)), self.carried(self.rnd.randint(0, 2))
+        step = self.rnd.choice([1, 1, 1, 2, -1, -3])
+        ends = [self.index(4), self.index(4)]
+        inner = self.region("body", [Value(TensorType("i64")), *first, *constants])
+        inner.some_ops()
+        outputs = [inner.next_of(v) for v in inner.build.inputs[1 : 1 + len(first)]]
+        constants += map(self.new_argument, inner.build.inputs[1 + len(first) + len(constants) :])
+        body = (inner.build.finish(outputs),)
+        self.emit("for_loop", *ends, *first, *constants, regions=body, carried=len(first), step=step)
+
+    def while_loop(self) -> None:
+        first, constants = self.carried(self.rnd.randint(1, 3)), self.carried(self.rnd.randint(0, 2))
+        first = [self.index(4), *first]
+        inner = self.region("body", [*first, *constants])
+        inner.some_ops()
+        n, *others = inner.build.inputs[: len(first)]
+        more = inner.emit("add", n, inner.literal(1, "i64"), keep=False)
+        outputs = [more, *map(inner.next_of, others)]
+        constants += map(self.new_argument, inner.build.inputs[len(first) + len(constants) :])
+        test = self.region("test", [*first, *constants])
+        go = test.emit("less", test.pool[0], test.index(5) if self.chance(2) else test.literal(3, "i64"), keep=False)
+        few = test.emit("less", test.pool[0], test.literal(4, "i64"), keep=False)
+        go = test.emit("logical_and", go, few, keep=False)
+        regions = (test.build.finish([go]), inner.build.finish(outputs))
+        self.emit("while_loop", *first, *constants, regions=regions, carried=len(first))
+
+    def cond(self) -> None:
+        flags = [v for v in self.pool if v.type == TensorType("bool")]
+        p = self.rnd.choice(flags) if flags else self.input("bool", ())
+        given = self.carried(self.rnd.randint(1, 3))
+        branches = [self.region(name, given) for name in ("then", "orelse")]
+        for inner in branches:
+            inner.some_ops()
+        outputs = [self.rnd.choice(branches[0].pool) for _ in range(self.rnd.randint(1, 3))]
+        outputs = [v for v in outputs if v.type.size <= MAX_SIZE]
+        others = [branches[1].next_of(v) for v in outputs]
+        own = [inner.build.inputs[len(given) :] for inner in branches]
+        branches[0].build.inputs += [Value(v.type) for v in own[1]]
+        branches[1].build.inputs[len(given) : len(given)] = [Value(v.type) for v in own[0]]
+        given += map(self.new_argument, [*own[0], *own[1]])
+        regions = (branches[0].build.finish(outputs), branches[1].build.finish(others))
+        self.emit("cond", p, *given, regions=regions)
 
     def new_argument(self, like: Value) -> Value:
         return self.build.input(like.type, self.hint()).value

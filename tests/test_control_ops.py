@@ -217,7 +217,7 @@ def test_errors_of_the_text(old, new, line, said):
 BROKEN = {
     "a stack twice": (STACKS.replace("return s1, u, j", "return s, u, j"), "output s is a stack that is used already"),
     "a stack popped twice": (
-        STACKS.replace("    u: f64 = add(t, x)\n", "    u: f64 = add(t, x)\n    s3, y, k = pop(s, types=(f64, i64))\n"),
+        STACKS.replace("    u: f64 = add(t, x)\n", "    u: f64 = add(t, x)\n    s3, y, m = pop(s, types=(f64, i64))\n"),
         "operand 0 (s) is a stack that is used already",
     ),
     "a stack that is not carried": (

@@ -20,6 +20,7 @@ from weft.ir.graph import Graph
 from weft.passes.cse import cse
 from weft.passes.dce import dce
 from weft.passes.fuse import fuse
+from weft.passes.loops import loops
 from weft.passes.manager import Pass, Record, run
 from weft.passes.memory import Plan, plan
 from weft.passes.products import products
@@ -28,10 +29,12 @@ from weft.passes.simplify import simplify
 PASSES = [
     Pass("dce", dce),
     Pass("simplify", simplify),
+    Pass("loops", loops),
     Pass("cse", cse),
     Pass("simplify again", simplify),  # what cse made equal may simplify
     Pass("dce again", dce),
     Pass("products", products),
+    Pass("loops again", loops),  # a transpose that a product in a loop needs
     Pass("fuse", fuse),
 ]
 BY_NAME = {p.name: p for p in PASSES}

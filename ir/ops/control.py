@@ -14,7 +14,7 @@ The interpreter runs regions itself; how loops and branches are differentiated i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from weft.ir.graph import Graph, Op, Value
@@ -103,6 +103,23 @@ while_loop = _control("while_loop", _infer_while, ("test", "body"), ("carried",)
 for_loop = _control("for_loop", _infer_for, ("body",), ("carried", "step"))
 
 LEAD = {for_loop: 2, while_loop: 0, cond: 1}  # operands that stand before those that the regions take
+
+
+BEFORE = {for_loop: 1, while_loop: 0, cond: 0}  # inputs that a body or branch has before those operands
+
+
+def flows(op: Op) -> Iterator[tuple[Value, Value]]:
+    """(a, b) where b is a: operands as regions' inputs, regions' outputs as results or as the next trip's inputs."""
+    body = op.regions[-1]
+    carried = range(op.attrs["carried"] if is_loop(op) else 0)
+    given = op.operands[LEAD.get(op.kind, 0) :]
+    for region in op.regions:
+        inputs = region.inputs[BEFORE.get(op.kind, 0) :]
+        yield from zip(given, inputs, strict=True)
+        yield from ((body.outputs[j], inputs[j]) for j in carried)
+        if region is body or not is_loop(op):
+            yield from zip(region.outputs, op.results, strict=True)
+    yield from ((given[j], op.results[j]) for j in carried)  # a loop of no trips
 
 
 def is_loop(op: Op) -> bool:

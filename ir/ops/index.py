@@ -69,6 +69,7 @@ gather = register(
         _gather,
         arity=-1,
         pull=_pull_gather,
+        pull_into=lambda total, g, y, x, *indices, axes: scatter_add(total, *indices, g, axes=axes),
         linear=(0,),
         attr_names=("axes",),
     )
@@ -107,7 +108,7 @@ def _tangent_of_scatter_add(tangents: Any, y: Any, x: Any, *rest: Any, axes: tup
     return scatter_add(base, *indices, tangents[-1], axes=axes)
 
 
-scatter_add = register(
+scatter_add: OpDef = register(
     OpDef(
         "scatter_add",
         "index",

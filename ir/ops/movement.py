@@ -146,7 +146,17 @@ def _dilate(g: Any, step: tuple[int, ...]) -> Any:
     return g
 
 
-slice_ = _movement("slice", _infer_slice, _slice, _pull_slice, ("start", "stop", "step"))
+def _pull_slice_into(total: Any, g: Any, y: Any, x: Any, **at: Any) -> Any:
+    """A small part of an array gets its cotangent in place; a great one's is padded, to be fused with the others."""
+    if y.type.size * SMALL_PART > x.type.size:
+        return None
+    return REGISTRY["update"](total, slice_(total, **at) + g, **at)
+
+
+SMALL_PART = 8
+slice_: OpDef = _movement(
+    "slice", _infer_slice, _slice, _pull_slice, ("start", "stop", "step"), pull_into=_pull_slice_into
+)
 
 
 def _infer_reverse(types: Types, attrs: Any) -> Types:

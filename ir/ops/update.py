@@ -43,7 +43,8 @@ def _update(x: np.ndarray, u: np.ndarray, start: Any, stop: Any, step: Any) -> n
 
 
 def _pull_update(g: Any, y: Any, x: Any, u: Any, **at: Any) -> Any:
-    return update(g, zeros_like(g, u.shape), **at), slice_(g, **at)
+    part = slice_(g, **at)  # read before g is written, which may then be done in place
+    return update(g, zeros_like(g, u.shape), **at), part
 
 
 update: OpDef = register(
@@ -95,6 +96,9 @@ dynamic_slice: OpDef = register(
         lambda x, *starts, sizes: x[_window("dynamic_slice", x, sizes, starts)],
         arity=-1,
         pull=_pull_dynamic_slice,
+        pull_into=lambda total, g, y, x, *starts, sizes: dynamic_update(
+            total, dynamic_slice(total, *starts, sizes=sizes) + g, *starts
+        ),
         linear=(0,),
         attr_names=("sizes",),
     )
@@ -116,8 +120,8 @@ def _dynamic_update(x: np.ndarray, u: np.ndarray, *starts: np.ndarray) -> np.nda
 
 
 def _pull_dynamic_update(g: Any, y: Any, x: Any, u: Any, *starts: Any) -> Any:
-    outside = dynamic_update(g, zeros_like(g, u.shape), *starts)
-    return (outside, dynamic_slice(g, *starts, sizes=u.shape), *[None] * len(starts))
+    part = dynamic_slice(g, *starts, sizes=u.shape)
+    return (dynamic_update(g, zeros_like(g, u.shape), *starts), part, *[None] * len(starts))
 
 
 dynamic_update: OpDef = register(

@@ -1,0 +1,278 @@
+"""Reverse mode of loops and branches: the recurrence of `differentiate`, trip by trip.
+
+    x = for_loop(0, n, x0, c, body=f)        x[t+1] = f(t, x[t], c)
+
+    δx[t] = pull of f at trip t (δx[t+1])    so a loop runs the trips backward and carries δx, and for what is the
+    δc   += its part for c                   same for all trips a running total
+
+What the pull reads of trip t, its residuals, the forward loop pushes on a stack and the backward loop pops:
+
+    x, s    = for_loop(0, n,     x0, s0, c,           body=f and push(residuals))
+    s, δ, τ = for_loop(n-1, -1,  s, δx, δc, c,        body=pop(residuals) and pull of f)
+
+Residuals are chosen by `weft.passes.residuals`; the loop variable and the constants are none. Nor is a value that
+the loop hands on, x[t+1], where x[t] is one: the backward loop has it from the trip that it ran before. A while
+loop counts its trips. A branch pushes what its own backward part needs, and the same predicate chooses that.
+Loops inside share the stack of the loop around them: what is pushed last is popped first, at any depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from weft.ir.builder import Builder, Expr
+from weft.ir.graph import Graph, Op, Value
+from weft.ir.opdef import OpDef
+from weft.ir.ops.control import BEFORE, I64, LEAD, cond, for_loop, while_loop
+from weft.ir.ops.elementwise import floordiv
+from weft.ir.ops.stack import pop, push
+from weft.ir.types import STACK
+from weft.passes.activity import useful_carried, useful_inputs, useful_operands
+from weft.passes.dce import dce
+from weft.passes.residuals import free_values, kept_values, recomputed
+from weft.passes.sweep import Longer, Sweep
+
+
+def nested(op: Op, sweep: Sweep) -> None:
+    """Adjoints of a loop's or branch's operands: appends its backward op, and says what it is in the forward part."""
+    _branch(op, sweep) if op.kind is cond else _loop(op, sweep)
+
+
+class _Half:
+    """A region cut in two: what it does, and pushes, forth, and what its pull reads, pops and computes back.
+
+    wanted: positions of the outputs that have an adjoint. wrt: positions of the inputs that get one. totals: those
+    of them whose adjoint is added to a given one. free: positions of the inputs that the backward part has anyway.
+    carried: how many of the outputs are a next trip's inputs, and the first of those.
+    """
+
+    def __init__(
+        self,
+        region: Graph,
+        active: Collection[Value],
+        wanted: Sequence[int],
+        wrt: Sequence[int],
+        totals: Sequence[int],
+        free: Collection[int],
+        carried: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.region = region
+        self.at = carried[1]
+        build = Builder(f"d_{region.name}")
+        have = free_values(region.ops, (region.inputs[i] for i in free))
+        self.middle = Value(STACK, "saved")  # the stack, back from the record of this region
+        self.sweep = sweep = Sweep(build, active, nested, have, Expr(self.middle, build))
+        self.totals = [build.input(region.inputs[i].type, region.inputs[i].name).value for i in totals]
+        self.seeds = [build.input(region.outputs[k].type, region.outputs[k].name).value for k in wanted]
+        for i, total in zip(totals, self.totals, strict=True):
+            sweep.adjoint[region.inputs[i]] = Expr(total, build)
+        for k, seed in zip(wanted, self.seeds, strict=True):
+            sweep.add(region.outputs[k], Expr(seed, build))
+        sweep.run(region.ops)
+        assert sweep.stack is not None
+        self.gradients = [sweep.finished(region.inputs[i]).value for i in wrt]
+        self.bottom = sweep.stack.value
+        kept_alive = (*self.gradients, self.bottom) if self.bottom is not self.middle else tuple(self.gradients)
+        self.ops = dce(Graph(build.name, (), tuple(build.ops), kept_alive)).ops
+        self._choose(have, free, carried)
+
+    def _choose(self, have: Collection[Value], free: Collection[int], carried: tuple[int, int]) -> None:
+        """Which values to push, to have from the trip before, and to compute again."""
+        region = self.region
+        own = {*self.seeds, *self.totals, self.middle, *(r for op in self.ops for r in op.results)}
+        reads = [v for op in self.ops for v in op.operands] + self.gradients
+        needed = list(dict.fromkeys(v for v in reads if v not in own))
+        maker = {r: op for op in region.ops for r in op.results}
+        kept = kept_values(needed, maker.get, have)
+        self.again = recomputed(kept, needed, region.ops)
+        self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
+        for j in range(carried[0]):
+            if region.outputs[j] in kept and region.inputs[self.at + j] in kept:
+                self.handed.setdefault(region.outputs[j], j)
+        self.next = sorted(set(self.handed.values()))
+        self.pushed = [v for v in kept if v not in self.handed]
+        self.uses_stack = bool(self.pushed) or self.bottom is not self.middle
+        read = {*needed, *(v for op in self.again for v in op.operands)}
+        self.frees = [i for i in sorted(free) if region.inputs[i] in read]
+
+    @property
+    def is_longer(self) -> bool:
+        return self.uses_stack or bool(self.sweep.longer)
+
+    def forth(self, stack: Value | None) -> tuple[list[Op], Value | None]:
+        """The region's ops, those that push included, and the stack as they leave it."""
+        build = Builder()
+        for op in self.region.ops:
+            longer = self.sweep.longer.get(op)
+            if longer is None:
+                build.ops.append(op)
+                continue
+            build.ops += longer.make(stack)
+            stack = longer.saved or stack
+        if self.pushed:
+            assert stack is not None
+            stack = build.emit(push, [stack, *self.pushed])[0].value
+        return build.ops, stack
+
+    def back(self, stacked: bool, frees: Sequence[int], index: Value | None = None) -> Graph:
+        """Takes [index,] [stack,] seeds, totals, next, free inputs; gives [stack,] gradients, next."""
+        region, build = self.region, Builder(f"d_{self.region.name}")
+        env: dict[Value, Value] = {}
+        if index is not None:
+            env[index] = build.input(index.type, index.name).value
+        stack = build.input(STACK, "saved") if stacked else None
+        for v in (*self.seeds, *self.totals):
+            env[v] = build.input(v.type, f"d_{v.name}" if v.name else "").value
+        ahead = {j: build.input(region.outputs[j].type, region.outputs[j].name).value for j in self.next}
+        env.update((v, ahead[j]) for v, j in self.handed.items())
+        for i in frees:
+            env[region.inputs[i]] = build.input(region.inputs[i].type, region.inputs[i].name).value
+        if self.pushed:
+            assert stack is not None
+            types = tuple(str(v.type) for v in self.pushed)
+            stack, *found = build.emit(pop, [stack.value], {"types": types}, names=["", *(v.name for v in self.pushed)])
+            env.update((v, e.value) for v, e in zip(self.pushed, found, strict=True))
+        if stack is not None:
+            env[self.middle] = stack.value
+        for op in (*self.again, *self.ops):
+            build.copy(op, env)
+        handed_on = [env[region.inputs[self.at + j]] for j in self.next]
+        bottom = [env[self.bottom]] if stacked else []
+        return build.finish([*bottom, *(env[v] for v in self.gradients), *handed_on])
+
+
+def _loop(op: Op, sweep: Sweep) -> None:
+    body, build, count = op.regions[-1], sweep.build, op.attrs["carried"]
+    lead, before = LEAD[op.kind], BEFORE[op.kind]
+    given = dict(enumerate(op.operands[lead:], before))  # by position among the body's inputs
+    have = [j for j, r in enumerate(op.results) if r in sweep.adjoint]
+    carried = sorted(useful_carried(op, have, sweep.active))
+    read = useful_inputs(body, carried, sweep.active)
+    constants = [i for i, v in given.items() if i >= before + count and i in read and v in sweep.active]
+    half = _Half(
+        body,
+        sweep.active,
+        wanted=carried,
+        wrt=[*(before + j for j in carried), *constants],
+        totals=constants,
+        free=[*range(before), *range(before + count, len(body.inputs))],
+        carried=(count, before),
+    )
+    trips = Value(I64, "trips") if op.kind is while_loop else None
+    saved = Value(STACK, "saved") if half.uses_stack else None
+    if half.is_longer or trips is not None:
+        sweep.longer[op] = Longer(lambda stack: _longer_loop(op, half, trips, stack, saved), saved)
+    deltas = [sweep.finished(op.results[j]) for j in carried]
+    state = [*_stack(sweep, saved), *deltas, *_taken(sweep, [given[i] for i in constants])]
+    state += [Expr(op.results[j], build) for j in half.next]
+    frees = [i for i in half.frees if i >= before]
+    start, stop, step = _backward(op, build, trips)
+    index = body.inputs[0] if op.kind is for_loop else Value(I64, "i")
+    regions = (half.back(saved is not None, frees, index),)
+    operands = [start, stop, *state, *(Expr(given[i], build) for i in frees)]
+    results = _emit(sweep, for_loop, operands, {"carried": len(state), "step": step}, regions, saved)
+    places = [*(before + j for j in carried), *constants]
+    for i, delta in zip(places, results, strict=False):
+        if given[i] in sweep.active:
+            sweep.add(given[i], delta)
+
+
+def _taken(sweep: Sweep, values: Sequence[Value]) -> list[Expr]:
+    """The adjoints of these values so far, which somebody goes on adding to; of a value met twice, once."""
+    return [(sweep.finished(v), sweep.adjoint.pop(v, None))[0] for v in values]
+
+
+def _stack(sweep: Sweep, saved: Value | None) -> list[Expr]:
+    """The stack that a backward op pops from, if it does."""
+    if saved is None:
+        return []
+    return [sweep.stack if sweep.stack is not None else Expr(saved, sweep.build)]
+
+
+def _emit(
+    sweep: Sweep,
+    kind: OpDef,
+    operands: Sequence[Expr],
+    attrs: dict[str, Any],
+    regions: tuple[Graph, ...],
+    saved: Value | None,
+) -> list[Expr]:
+    """Append the backward op; gives its results, but for the stack that it leaves to the ops before."""
+    results = list(sweep.build.emit(kind, [e.value for e in operands], attrs, regions=regions))
+    if saved is not None:
+        below = results.pop(0)
+        sweep.stack = below if sweep.stack is not None else None
+    return results
+
+
+def _longer_loop(op: Op, half: _Half, trips: Value | None, stack: Value | None, saved: Value | None) -> list[Op]:
+    """The forward loop that counts its trips, if asked, and leaves its residuals on a stack, if there are any."""
+    body, outside, inside = op.regions[-1], Builder(), Builder()
+    inner = Value(STACK, "saved") if saved is not None else None
+    inside.ops, left = half.forth(inner)
+    more: list[tuple[Value | None, Value | None, Value | None, Value]] = []  # operand, input, output, result
+    if trips is not None:
+        counted = Value(I64, "trips")
+        more.append((outside.constant(0, "i64").value, counted, (Expr(counted, inside) + 1).value, trips))
+    if saved is not None:
+        more.append((stack, inner, left, saved))
+    entered, taken, returned, results = ([v for v in column if v is not None] for column in zip(*more, strict=True))
+    count = op.attrs["carried"]
+    regions = [_with_inputs(test, count, [Value(v.type, v.name) for v in taken]) for test in op.regions[:-1]]
+    longer = Graph(body.name, body.inputs, tuple(inside.ops), (*body.outputs, *returned))
+    regions.append(_with_inputs(longer, BEFORE[op.kind] + count, taken))
+    at = LEAD[op.kind] + count
+    operands = (*op.operands[:at], *entered, *op.operands[at:])
+    attrs = {**op.attrs, "carried": count + len(results)}
+    return [*outside.ops, Op(op.kind, operands, attrs, tuple(regions), (*op.results, *results))]
+
+
+def _with_inputs(region: Graph, at: int, more: Sequence[Value]) -> Graph:
+    return Graph(region.name, (*region.inputs[:at], *more, *region.inputs[at:]), region.ops, region.outputs)
+
+
+def _backward(op: Op, build: Builder, trips: Value | None) -> tuple[Expr, Expr, int]:
+    """Start, stop and step of a for loop that runs the trips in reverse."""
+    if trips is not None:
+        return build.constant(0, "i64"), Expr(trips, build), 1
+    start, stop, step = Expr(op.operands[0], build), Expr(op.operands[1], build), op.attrs["step"]
+    one = 1 if step > 0 else -1
+    if step == one:
+        return stop - one, start - one, -step
+    last = start + floordiv(stop - start - one, start.const(step)) * step
+    return last, start - step, -step
+
+
+def _branch(op: Op, sweep: Sweep) -> None:
+    build, given = sweep.build, op.operands[1:]
+    wanted = [k for k, r in enumerate(op.results) if r in sweep.adjoint]
+    wrt = sorted(i - 1 for i in useful_operands(op, wanted, sweep.active))
+    totals = [i for i in wrt if sweep.has_whole(given[i]) and given[i] not in given[:i]]
+    free = [i for i, v in enumerate(given) if sweep.free is None or v in sweep.free]
+    halves = [_Half(region, sweep.active, wanted, wrt, totals, free) for region in op.regions]
+    saved = Value(STACK, "saved") if any(half.uses_stack for half in halves) else None
+    if any(half.is_longer for half in halves):
+        sweep.longer[op] = Longer(lambda stack: [_longer_branch(op, halves, stack, saved)], saved)
+    frees = sorted({i for half in halves for i in half.frees})
+    seeds = [sweep.finished(op.results[k]) for k in wanted]
+    operands = [Expr(op.operands[0], build), *_stack(sweep, saved), *seeds]
+    operands += [*_taken(sweep, [given[i] for i in totals]), *(Expr(given[i], build) for i in frees)]
+    regions = tuple(half.back(saved is not None, frees) for half in halves)
+    results = _emit(sweep, cond, operands, {}, regions, saved)
+    for i, delta in zip(wrt, results, strict=True):
+        sweep.add(given[i], delta)
+
+
+def _longer_branch(op: Op, halves: Sequence[_Half], stack: Value | None, saved: Value | None) -> Op:
+    """The forward branch that leaves its residuals on a stack, if there are any."""
+    regions = []
+    for region, half in zip(op.regions, halves, strict=True):
+        inner = Value(STACK, "saved") if saved is not None else None
+        ops, left = half.forth(inner)
+        outputs = (*region.outputs, left) if left is not None else region.outputs
+        longer = Graph(region.name, region.inputs, tuple(ops), outputs)
+        regions.append(_with_inputs(longer, len(region.inputs), [inner] if inner is not None else []))
+    operands = (*op.operands, stack) if stack is not None and saved is not None else op.operands
+    results = (*op.results, saved) if saved is not None else op.results
+    return Op(op.kind, operands, op.attrs, tuple(regions), results)

@@ -1,0 +1,131 @@
+"""Identities of ops that read or write a part of an array. Each rule's comment is the identity; see `simplify`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from weft.ir.graph import Op, Value
+
+if TYPE_CHECKING:
+    from weft.passes.simplify import Rewriter
+
+Values = tuple[Value, ...]
+Attrs = Mapping[str, Any]
+
+
+def _whole(attrs: Attrs, dims: tuple[int, ...]) -> bool:
+    """A static slice of every element. (An axis of size 1 has no step to speak of.)"""
+    axes = zip(attrs["start"], attrs["stop"], attrs["step"], dims, strict=True)
+    return all(lo == 0 and hi == d and (st == 1 or d == 1) for lo, hi, st, d in axes)
+
+
+def _fixed(ctx: Rewriter, starts: Values, sizes: tuple[int, ...], dims: tuple[int, ...]) -> dict[str, Any] | None:
+    """The static slice that a window is, where its starts are constants in range."""
+    found = []
+    for s, n, d in zip(starts, sizes, dims, strict=True):
+        at = ctx.constant(s)
+        if at is None or not 0 <= at <= d - n:
+            return None
+        found.append(int(at))
+    stop = tuple(s + n for s, n in zip(found, sizes, strict=True))
+    return {"start": tuple(found), "stop": stop, "step": (1,) * len(found)}
+
+
+def _apart(a: Attrs, b: Attrs) -> bool:
+    """Static slices that share no element, because along some axis one ends before the other starts."""
+    axes = zip(a["start"], a["stop"], b["start"], b["stop"], strict=True)
+    return any(stop <= other or end <= start for start, stop, other, end in axes)
+
+
+def update_all(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x[:] = u -> u
+    return v[1] if _whole(attrs, v[0].shape) else None
+
+
+def update_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x[empty] = u -> x
+    return v[0] if 0 in v[1].shape else None
+
+
+def update_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x[a:b] = u; x[a:b] = w -> x[a:b] = w
+    inner = ctx.made_by(v[0], "update")
+    return ctx.emit("update", inner.operands[0], v[1], **attrs) if inner and inner.attrs == attrs else None
+
+
+def slice_of_update(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x[a:b] = u; x[a:b] -> u; x[c:d] elsewhere -> as if nothing was written
+    inner = ctx.made_by(v[0], "update")
+    if inner is None:
+        return None
+    if inner.attrs == attrs:
+        return inner.operands[1]
+    return ctx.emit("slice", inner.operands[0], **attrs) if _apart(inner.attrs, attrs) else None
+
+
+def window_all(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a window of the whole array -> the array
+    return v[0] if tuple(attrs["sizes"]) == v[0].shape else None
+
+
+def window_fixed(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a window at constants -> slice
+    at = _fixed(ctx, v[1:], attrs["sizes"], v[0].shape)
+    return ctx.emit("slice", v[0], **at) if at is not None else None
+
+
+def window_of_scalar(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a window of broadcast(0-d) -> broadcast(0-d)
+    inner = ctx.made_by(v[0], "broadcast")
+    if inner is None or inner.operands[0].shape:
+        return None
+    return ctx.emit("broadcast", inner.operands[0], shape=tuple(attrs["sizes"]))
+
+
+def _same_window(inner: Op | None, shape: tuple[int, ...], starts: Values) -> bool:
+    return inner is not None and inner.operands[1].shape == shape and inner.operands[2:] == starts
+
+
+def window_of_update(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # the window that was just written -> what was written
+    inner = ctx.made_by(v[0], "dynamic_update")
+    return inner.operands[1] if inner and _same_window(inner, tuple(attrs["sizes"]), v[1:]) else None
+
+
+def write_all(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # writing the whole array -> what is written; writing nothing -> the array
+    if 0 in v[1].shape:
+        return v[0]
+    return v[1] if v[1].shape == v[0].shape else None
+
+
+def write_fixed(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a window at constants -> update
+    at = _fixed(ctx, v[2:], v[1].shape, v[0].shape)
+    return ctx.emit("update", v[0], v[1], **at) if at is not None else None
+
+
+def write_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # writing one window twice -> the second time alone
+    inner = ctx.made_by(v[0], "dynamic_update")
+    if inner is None or not _same_window(inner, v[1].shape, v[2:]):
+        return None
+    return ctx.emit("dynamic_update", inner.operands[0], *v[1:])
+
+
+def bound_kept(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # bound of a constant in range, or of what has been through a bound as tight -> as it is
+    at = ctx.constant(v[0])
+    inner = ctx.made_by(v[0], "bound")
+    inside = at is not None and 0 <= at < attrs["size"]
+    return v[0] if inside or (inner is not None and inner.attrs["size"] <= attrs["size"]) else None
+
+
+UPDATE_RULES: dict[str, tuple[Callable[..., Value | None], ...]] = {
+    "slice": (slice_of_update,),
+    "update": (update_all, update_nothing, update_again),
+    "dynamic_slice": (window_all, window_fixed, window_of_scalar, window_of_update),
+    "dynamic_update": (write_all, write_fixed, write_again),
+    "bound": (bound_kept,),
+}
