@@ -56,6 +56,11 @@ def back_to(marked: Mark) -> None:
         trace.guards, trace._known = guards, known
 
 
+def journals_of(storage: Storage) -> int:
+    """How many of this thread's captures have a storage in their journal."""
+    return sum(storage in t.journal for t in _CAPTURES.stack)
+
+
 def youngest() -> Trace | None:
     """The capture that this thread is in, of all those around it the innermost."""
     return _CAPTURES.stack[-1] if _CAPTURES.stack else None

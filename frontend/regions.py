@@ -14,6 +14,7 @@ The statement's variables come as `State`: `get` gives their values in order, `s
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.arguments import identifier
-from weft.frontend.capture import Abstract, Outer, Trace, youngest
+from weft.frontend.capture import Abstract, Outer, Trace, journals_of, youngest
 from weft.frontend.errors import ControlFlowError, ShapeError, message, type_text
 from weft.frontend.location import here
 from weft.frontend.storage import Storage
@@ -124,6 +125,7 @@ class Carry:
         self.carried: dict[Key, Leaf] = {}
         self.arrays: list[Storage] = []
         self.missing: set[int] = set()
+        self._inside: dict[Key, tuple[Storage, Value]] = {}
         self.again = False
 
     def run(self, name: str, body: Callable[..., Any], index: bool = False) -> _Body:
@@ -134,8 +136,11 @@ class Carry:
             try:
                 body(*given)
                 after = list(self.state.get())
-                self.compare(after, [s for s in trace.journal if s not in self.arrays])
-                outputs = [] if self.again else self.outputs(trace, after)
+                self.compare(after, [s for s in trace.journal if self._is_written(s, inputs)])
+                outputs = []
+                if not self.again:
+                    self._check_writes(after)
+                    outputs = self.outputs(trace, after)
             finally:
                 self.state.set(self.before)
         return _Body(trace, inputs, outputs, _outer(trace))
@@ -164,6 +169,7 @@ class Carry:
         for key, leaf in self.carried.items():
             inputs.append(trace.input(leaf.type, Abstract(leaf.path, True), identifier(leaf.path)))
             leaves[key] = Tracer(trace, inputs[-1], leaf.weak)
+        self._inside = {key: (t.storage, t.value) for key, t in leaves.items()}
         for s in self.arrays:
             value = trace.input(s.value.type, Abstract(s.value.name, True), s.value.name)
             trace.journal[s] = (s.trace, s.value)
@@ -172,10 +178,45 @@ class Carry:
         self.state.set(replaced(self.start, leaves))
         return given, inputs
 
+    def _check_writes(self, after: Sequence[Any]) -> None:
+        """A variable that is both rebound and written is a copy in the loop: nobody else may know its array.
+
+        So are those that hand it their array from trip to trip (`u, v = v, u`). Raises ControlFlowError when the
+        caller knows it, or another view.
+        """
+        written = {key for key, (storage, value) in self._inside.items() if storage.value is not value}
+        key_of = {storage: key for key, (storage, _) in self._inside.items()}
+        hands = {}  # variable -> the one that has its array in the next trip
+        for k, n in self._inside:
+            leaf = tree.leaves(after[k])[n]
+            if type(leaf) is Tracer and leaf.storage in key_of:
+                hands[key_of[leaf.storage]] = (k, n)
+        for start in self._inside:
+            key, seen = start, {start}
+            while key in hands and hands[key] not in seen:
+                key = hands[key]
+                seen.add(key)
+            if not seen & written:
+                continue
+            k, n = start
+            leaf = tree.leaves(self.start[k])[n]
+            shared = type(leaf) is Tracer and (leaf.path or leaf.storage.argument or _shown_elsewhere(leaf.storage))
+            if shared or isinstance(leaf, np.ndarray):
+                name = self.carried[k, n].path
+                advice = f"Take a copy before {self.what}: {name} = {name}.copy()."
+                text = f"{name} is assigned and written in {self.what}, and its array is known by another name too"
+                raise ControlFlowError(message(text, (), advice))
+
+    def _is_written(self, storage: Storage, inputs: Sequence[Value]) -> bool:
+        """Whether a trip has left another value in an array of an outer capture."""
+        if storage not in self.arrays:
+            return True
+        return storage.value is not inputs[len(inputs) - len(self.arrays) + self.arrays.index(storage)]
+
     def compare(self, after: Sequence[Any], written: Sequence[Storage]) -> None:
         """Note what a body has changed that is not carried yet, or not in that type."""
-        self.again = bool(written)
-        self.arrays += written
+        self.again = set(written) != set(self.arrays)
+        self.arrays = list(written) if self.again else self.arrays
         for k, (old, new) in enumerate(zip(self.start, after, strict=True)):
             name = self.state.names[k]
             if isinstance(old, Undefined):
@@ -260,6 +301,14 @@ def _store(arrays: Sequence[Storage], parent: Trace, results: Sequence[Value]) -
     for s, value in zip(arrays, results, strict=True):
         s.move_to(parent)
         s.value = value
+
+
+_ONE_TRACER = 3  # references to a storage: a tracer's, the argument's, getrefcount's
+
+
+def _shown_elsewhere(storage: Storage) -> bool:
+    """Whether more than one tracer shows a storage."""
+    return sys.getrefcount(storage) > _ONE_TRACER + journals_of(storage)
 
 
 def _outer(trace: Trace) -> dict[tuple[Trace, Value], Value]:

@@ -14,7 +14,7 @@ import builtins
 import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -367,6 +367,19 @@ def set_item(target: Any, key: Any, value: Any) -> Any:
     return target
 
 
+def set_item_of(target: Any, key: Any, value: Any) -> None:
+    """`f().a[key] = value`: of an object that no variable of the function holds."""
+    if type(target) is np.ndarray and _any_traced(key, value):
+        raise_not_own()
+    target[key] = value
+
+
+def augment_item_of(target: Any, key: Any, op: str, value: Any) -> None:
+    if type(target) is np.ndarray and _any_traced(key, value):
+        raise_not_own()
+    target[key] = _INPLACE[op](target[key], value)
+
+
 def augment_item(target: Any, key: Any, op: str, value: Any) -> Any:
     """`target[key] += value`."""
     if type(target) is np.ndarray and _any_traced(key, value):
@@ -381,6 +394,14 @@ def augment(op: str, target: Any, value: Any) -> Any:
     if type(target) is np.ndarray and type(value) is Tracer:
         target = _taken_over(target)
     return _INPLACE[op](target, value)
+
+
+def raise_not_own() -> NoReturn:
+    advice = (
+        "Make it in the traced function, by np.zeros, np.empty, x.copy() and the like, or pass it as an argument:\n"
+        "an array that was made elsewhere, or has another name or view, would not see the change."
+    )
+    raise UnsupportedError(message("writes a traced value into a NumPy array", (), advice))
 
 
 _INPLACE = {
@@ -408,10 +429,6 @@ def _taken_over(array: np.ndarray) -> Tracer:
     around = youngest()
     assert around is not None
     if sys.getrefcount(array) > _OWN_REFERENCES or array.base is not None:
-        advice = (
-            "Make it in the traced function, by np.zeros, np.empty, x.copy() and the like, or pass it as an argument:\n"
-            "an array that was made elsewhere, or has another name or view, would not see the change."
-        )
-        raise UnsupportedError(message("writes a traced value into a NumPy array", (), advice))
+        raise_not_own()
     around.constant(False, "bool")
     return Tracer(around, around.builder.constant(array.copy(), dtype_name(array.dtype)).value)

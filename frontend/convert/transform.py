@@ -173,7 +173,7 @@ class _Function(ast.NodeTransformer):
         """A store into a local variable's array may give the variable another object."""
         base = target.value
         own = isinstance(base, ast.Name) and base.id in self.locals
-        call = self._hook(hook, [self.visit(base), *rest], node)
+        call = self._hook(hook if own else hook + "_of", [self.visit(base), *rest], node)
         if own:
             assert isinstance(base, ast.Name)
             return _at(ast.Assign([_at(ast.Name(base.id, ast.Store()), base)], call), node)
