@@ -68,7 +68,8 @@ def var(name: str) -> Affine:
 
 @dataclass(frozen=True)
 class Buffer:
-    """A flat array. role: "in", "out", "inout", or scratch: "chunk" (parts of all chunks), "final" reads it too."""
+    """A flat array. role: "in", "out", "inout", scratch: "chunk" (parts of all chunks, which "final" reads too), or
+    "error", where a call keeps the first index that was out of bounds."""
 
     name: str
     dtype: str
@@ -110,11 +111,31 @@ class Share:
 
 @dataclass(frozen=True)
 class ToIndex:
-    """target: i64 = an i64 scalar clamped to [0, limit)."""
+    """target: i64 = an i64 scalar clamped to [0, limit), or as it is (no limit: it is known to fit)."""
 
     target: str
     value: str
-    limit: int
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """target: i64 = an i64 scalar clamped to [0, size); the variable `worst` keeps the largest seen, as a u64."""
+
+    target: str
+    value: str
+    size: int
+    worst: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """An index that was out of bounds goes into the call's record of errors, as that of bound number `site`."""
+
+    worst: str
+    size: int
+    buffer: str
+    site: int
 
 
 @dataclass(frozen=True)
@@ -235,7 +256,7 @@ class AccumulateArg:
 
 
 Statement = (
-    For | Index | Share | ToIndex | FromIndex | InRange | Constant | Load | Store | Compute
+    For | Index | Share | ToIndex | Check | Report | FromIndex | InRange | Constant | Load | Store | Compute
     | Variable | Read | Assign | Accumulate | AccumulateAt | AccumulateArg
 )
 
@@ -302,7 +323,11 @@ def describe(s: Statement) -> str:
         case Share():
             return f"{s.low}, {s.high} = share of {s.count}"
         case ToIndex():
-            return f"{s.target} = index {s.value} in [0, {s.limit})"
+            return f"{s.target} = index {s.value}" + ("" if s.limit is None else f" in [0, {s.limit})")
+        case Check():
+            return f"{s.target} = index {s.value} in [0, {s.size}), or else {s.worst}"
+        case Report():
+            return f"report {s.worst} to {s.buffer} if not in [0, {s.size})  # bound {s.site}"
         case FromIndex():
             return f"{s.target}: {s.dtype} = {s.value}"
         case InRange():

@@ -1,14 +1,15 @@
 """Kernel IR printed as LLVM IR text.
 
-A kernel becomes two functions: `@k_body` takes its buffers as `noalias` pointers, which is what lets LLVM
-vectorise, and `@k` unpacks them from an array, the form in which the thread pool calls it. Loop variables are
-SSA (phi), accumulators are stack slots that LLVM promotes. Sums carry `reassoc`: their order is free.
+A kernel becomes `@k_body`, which takes its buffers as `noalias` pointers: that is what lets LLVM vectorise. One of
+several chunks gets `@k` besides, which unpacks them from an array, the form in which the thread pool calls it. A short
+one in a loop is inlined there. Loop variables are SSA (phi), accumulators are stack slots that LLVM promotes. Sums
+carry `reassoc`: their order is free.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from weft.codegen.kernel import (
     Affine,
     Assign,
     Buffer,
+    Check,
     Compute,
     Constant,
     For,
@@ -29,6 +31,7 @@ from weft.codegen.kernel import (
     Kernel,
     Load,
     Read,
+    Report,
     Share,
     Statement,
     Store,
@@ -39,7 +42,7 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.scalar import Scalar, declarations
 
-_MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
+MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
 
 
 @dataclass
@@ -87,7 +90,7 @@ class _Function:
 
     def pointer(self, buffer: str, dtype: str, index: Affine) -> str:
         out = self.fresh("p")
-        self.put(f"{out} = getelementptr inbounds {_MEMORY[dtype]}, ptr %{buffer}, i64 {self.affine(index)}")
+        self.put(f"{out} = getelementptr inbounds {MEMORY[dtype]}, ptr %{buffer}, i64 {self.affine(index)}")
         return out
 
     def scalar(self, body: Scalar, operands: Sequence[str]) -> str:
@@ -138,10 +141,50 @@ def _share(f: _Function, s: Share) -> None:
 
 
 def _to_index(f: _Function, s: ToIndex) -> None:
+    if s.limit is None:
+        f.define(s.target, f.names[s.value])
+        return
     low, out = f.fresh("i"), f.fresh(s.target)
     f.put(f"{low} = call i64 @llvm.smax.i64(i64 {f.names[s.value]}, i64 0)")
     f.put(f"{out} = call i64 @llvm.smin.i64(i64 {low}, i64 {s.limit - 1})")
     f.define(s.target, out)
+
+
+def _check(f: _Function, s: Check) -> None:
+    value, slot = f.names[s.value], f.names[s.worst]
+    old, new, out = f.fresh("old"), f.fresh("new"), f.fresh(s.target)
+    f.put(f"{old} = load i64, ptr {slot}")
+    f.put(f"{new} = call i64 @llvm.umax.i64(i64 {old}, i64 {value})")  # a negative index is a very large one
+    f.put(f"store i64 {new}, ptr {slot}")
+    f.put(f"{out} = call i64 @llvm.umin.i64(i64 {value}, i64 {max(s.size - 1, 0)})")
+    f.define(s.target, out)
+
+
+def _report(f: _Function, s: Report) -> None:
+    worst, bad = f.fresh("worst"), f.fresh("bad")
+    f.put(f"{worst} = load i64, ptr {f.names[s.worst]}")
+    f.put(f"{bad} = icmp uge i64 {worst}, {s.size}")
+    tag = f"report.{f.count}"
+    f.put(f"br i1 {bad}, label %{tag}.bad, label %{tag}.end")
+    f.label(f"{tag}.bad")
+    f.put(f"call void @weft_out_of_bounds(ptr %{s.buffer}, i64 {s.site}, i64 {worst})")
+    f.put(f"br label %{tag}.end")
+    f.label(f"{tag}.end")
+
+
+OUT_OF_BOUNDS = """\
+define internal void @weft_out_of_bounds(ptr %error, i64 %site, i64 %index) noinline cold nounwind {
+  %was = cmpxchg ptr %error, i64 0, i64 %site monotonic monotonic
+  %first = extractvalue {i64, i1} %was, 1
+  br i1 %first, label %keep, label %end
+keep:
+  %at = getelementptr inbounds i64, ptr %error, i64 1
+  store i64 %index, ptr %at
+  br label %end
+end:
+  ret void
+}
+"""
 
 
 def _from_index(f: _Function, s: FromIndex) -> None:
@@ -165,7 +208,7 @@ def _load(f: _Function, s: Load) -> None:
 
 def _element(f: _Function, buffer: str, dtype: str, index: Affine, hint: str) -> str:
     at, out = f.pointer(buffer, dtype, index), f.fresh(hint)
-    f.put(f"{out} = load {_MEMORY[dtype]}, ptr {at}")
+    f.put(f"{out} = load {MEMORY[dtype]}, ptr {at}")
     if dtype != "bool":
         return out
     flag = f.fresh(hint)
@@ -182,7 +225,7 @@ def _put_element(f: _Function, buffer: str, dtype: str, index: Affine, value: st
         wide = f.fresh("z")
         f.put(f"{wide} = zext i1 {value} to i8")
         value = wide
-    f.put(f"store {_MEMORY[dtype]} {value}, ptr {f.pointer(buffer, dtype, index)}")
+    f.put(f"store {MEMORY[dtype]} {value}, ptr {f.pointer(buffer, dtype, index)}")
 
 
 def _compute(f: _Function, s: Compute) -> None:
@@ -249,20 +292,25 @@ def _accumulate_arg(f: _Function, s: AccumulateArg) -> None:
 
 
 _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
-    For: _for, Index: _index, Share: _share, ToIndex: _to_index, FromIndex: _from_index, InRange: _in_range,
-    Constant: _constant, Load: _load, Store: _store, Compute: _compute, Variable: _variable, Read: _read,
-    Assign: _assign, Accumulate: _accumulate, AccumulateAt: _accumulate_at, AccumulateArg: _accumulate_arg,
+    For: _for, Index: _index, Share: _share, ToIndex: _to_index, Check: _check, Report: _report,
+    FromIndex: _from_index, InRange: _in_range, Constant: _constant, Load: _load, Store: _store, Compute: _compute,
+    Variable: _variable, Read: _read, Assign: _assign, Accumulate: _accumulate, AccumulateAt: _accumulate_at,
+    AccumulateArg: _accumulate_arg,
 }  # fmt: skip
 
 
-def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement]) -> str:
+def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement], how: str) -> str:
     f = _Function()
     f.names["chunk"] = "%chunk"
     _emit(f, body)
     params = "".join(f"ptr noalias %{b.name}, " for b in buffers)
-    lines = [f"define internal void @{name}_body({params}i64 %chunk) noinline nounwind {{", "entry:"]
+    lines = [f"define internal void @{name}_body({params}i64 %chunk) {how} nounwind {{", "entry:"]
     lines += [*f.slots, *f.lines, "  ret void", "}"]
-    lines += [f"define internal void @{name}(ptr %args, i64 %chunk) nounwind {{"]
+    return "\n".join(lines) + "\n"
+
+
+def _unpacking(name: str, buffers: Sequence[Buffer]) -> str:
+    lines = [f"define internal void @{name}(ptr %args, i64 %chunk) nounwind {{"]
     args = []
     for i in range(len(buffers)):
         lines.append(f"  %a{i} = getelementptr inbounds ptr, ptr %args, i64 {i}")
@@ -273,8 +321,11 @@ def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement]) -
     return "\n".join(lines) + "\n"
 
 
-def print_kernels(kernels: Sequence[Kernel]) -> str:
-    """LLVM IR of the kernels and of the scalar functions that they call, without declarations."""
+def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> str:
+    """LLVM IR of the kernels and of the scalar functions that they call, without declarations.
+
+    `inlined`: names of those that become part of their callers.
+    """
     needed: dict[str, Scalar] = {}
     for k in kernels:
         for s in scalars([*k.body, *k.final]):
@@ -282,9 +333,14 @@ def print_kernels(kernels: Sequence[Kernel]) -> str:
                 needed[callee.name] = callee
     parts = [needed[name].llvm_define() for name in needed]
     for k in kernels:
-        parts.append(_function(k.name, k.buffers, k.body))
+        how = "alwaysinline" if k.name in inlined else "noinline"
+        parts.append(_function(k.name, k.buffers, k.body, how))
+        if k.chunks > 1:
+            parts.append(_unpacking(k.name, k.buffers))
         if k.final:
-            parts.append(_function(f"{k.name}_final", k.buffers, k.final))
+            parts.append(_function(f"{k.name}_final", k.buffers, k.final, how))
+    if any(b.role == "error" for k in kernels for b in k.buffers):
+        parts.append(OUT_OF_BOUNDS)
     return "\n".join(parts)
 
 

@@ -8,6 +8,9 @@
 
 Values are computed where they are asked for, once per loop. One that a later loop asks for again is read
 back (from the output that holds it, or a row of scratch) if it was dear, recomputed if it was cheap.
+
+An output that is a part of an array (`weft.ir.writes`) is stored through its window. Unless the array's buffer is the
+output's, the first chunk copies what lies around the window.
 """
 
 from __future__ import annotations
@@ -15,14 +18,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from weft.codegen import accumulate
+from weft.codegen.around import copy_around
+from weft.codegen.checks import Checks
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scope import Scope
 from weft.codegen.special import SPECIAL
 from weft.codegen.tiling import THREADS, Tiling
 from weft.ir.graph import Graph, Op, Value
-from weft.ir.space import Space, is_free, is_relabel, solve
+from weft.ir.space import is_free, is_relabel
 from weft.ir.types import strides_of
+from weft.ir.writes import Window, solve_writes
 
 DEAR = 12  # instructions: above this a value is kept for later loops instead of recomputed
 
@@ -30,13 +36,14 @@ DEAR = 12  # instructions: above this a value is kept for later loops instead of
 class Lowering:
     """State of one kernel's lowering. `run` gives the kernel."""
 
-    def __init__(self, graph: Graph, alias: Mapping[int, int], tiling: Tiling) -> None:
-        space = solve(graph.ops, graph.outputs)
-        if space is None:
+    def __init__(self, graph: Graph, alias: Mapping[int, int], bounds: list[Op], tiling: Tiling) -> None:
+        solved = solve_writes(graph.ops, graph.outputs)
+        if solved is None:
             raise ValueError(f"{graph.name} is not one kernel:\n{graph}")
-        self.graph = graph
+        group, self.space = solved
+        self.graph = graph = Graph(graph.name, graph.inputs, group.ops, group.outputs)
         self.tiling = tiling
-        self.space: Space = space
+        self.windows: dict[Value, Window] = {graph.outputs[j]: w for j, w in group.windows.items()}
         self.names = Names()
         self.producer = graph.producers()
         self.alias = dict(alias)  # output position -> input position that shares its buffer
@@ -48,6 +55,7 @@ class Lowering:
         self.reader = Reader(self)
         self.loops: dict[Value, int] = {}
         self.kept: dict[Value, tuple[str, int]] = {}  # value -> (scratch buffer, loop that fills it)
+        self.checks = Checks(self, bounds)
         self._stages()
 
     def _declare(self) -> None:
@@ -62,7 +70,9 @@ class Lowering:
                 continue
             name = self.names.fresh(v.name or "y")
             self.out_of[v] = name
-            self.buffers.append(Buffer(name, v.dtype, v.type.size, "out"))
+            whole = self.windows[v].base if v in self.windows else v
+            self.buffers.append(Buffer(name, v.dtype, whole.type.size, "out"))
+        self.written = {self.out_of[v] for v in self.graph.outputs}
 
     def _shape_loops(self) -> None:
         """Merge neighbouring axes that every buffer walks as one, and choose rows and columns."""
@@ -70,6 +80,9 @@ class Lowering:
         n = len(space.extent)
         inner = set(space.inner)
         fixed = rigid_axes(self.graph, space)
+        for v, w in self.windows.items():
+            walk = zip(space.axes[v], strides_of(w.base.shape), w.step, strict=True)
+            fixed.walks.append({a: s * step for a, s, step in walk if a is not None})
         walks = fixed.walks
         self.axis_var: dict[int, Affine] = {}
         groups: list[list[int]] = []
@@ -192,6 +205,9 @@ class Lowering:
                 self.buffers.append(Buffer(name, v.dtype, columns * self.chunks, "chunk"))
         top = Scope([], {})
         self.top = top
+        for j, v in enumerate(self.graph.outputs):
+            if v in self.windows and j not in self.alias:
+                top.statements += copy_around(self, self.windows[v], self.out_of[v])
         self.accumulators = accumulate.Rows(self)
         self.accumulators.begin(top)
         if self.flat:
@@ -209,6 +225,8 @@ class Lowering:
             self._row(top, None, None)
         self.accumulators.end(top)
         final = self.accumulators.final()
+        self.checks.report(top, top.statements)
+        self.checks.report(self.top, final)
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
         return Kernel(
             self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work
@@ -312,7 +330,19 @@ class Lowering:
         return total
 
     def place(self, v: Value) -> Affine:
-        return self.flat_index(v.shape, self.space.axes[v])
+        """Position in its buffer where an output's element is stored."""
+        w = self.windows.get(v)
+        if w is None:
+            return self.flat_index(v.shape, self.space.axes[v])
+        total = Affine()
+        for stride, at in zip(strides_of(w.base.shape), self.inside(w, self.index_of(self.space.axes[v])), strict=True):
+            total = total + at * stride
+        return total
+
+    def inside(self, w: Window, index: Sequence[Affine]) -> list[Affine]:
+        """Where an index of the window's part is in the whole."""
+        start = [Affine(s) if isinstance(s, int) else self.reader.start(s) for s in w.start]
+        return [at * step + lo for at, step, lo in zip(index, w.step, start, strict=True)]
 
     def scratch_place(self) -> Affine:
         """Position in a chunk's row of scratch."""
@@ -347,6 +377,8 @@ class Lowering:
             name = self.operand(op, 0, home)
         elif is_free(op):
             name = self.reader.element(v, self.index_of(self.space.axes[v]), home)
+        elif op.kind.name == "bound":
+            name = self.checks.check(op, self.operand(op, 0, home), home)
         else:
             operands = tuple(self.operand(op, i, home) for i in range(len(op.operands)))
             name = self.names.fresh(v.name or "t")
@@ -357,10 +389,16 @@ class Lowering:
         return name
 
 
-def lower(graph: Graph, alias: Mapping[int, int] | None = None, tiling: Tiling = THREADS) -> Kernel:
-    """The kernel of a fused group. `alias` maps output positions to inputs whose buffer they reuse."""
+def lower(
+    graph: Graph, alias: Mapping[int, int] | None = None, bounds: list[Op] | None = None, tiling: Tiling = THREADS
+) -> Kernel:
+    """The kernel of a fused group.
+
+    `alias` maps output positions to inputs whose buffer they reuse. The `bound`s that the kernel checks are added to
+    `bounds`: number n (from 1) of the list is what the kernel reports as n.
+    """
     for op in graph.ops:
         if op.kind.name in SPECIAL:
-            return SPECIAL[op.kind.name](graph, op)
-    return Lowering(graph, alias or {}, tiling).run()
+            return SPECIAL[op.kind.name](graph, op, alias or {})
+    return Lowering(graph, alias or {}, [] if bounds is None else bounds, tiling).run()
 

@@ -3,6 +3,7 @@
     slice      x[lo + step*i]        reverse    x[n-1-i]        transpose  x[indices permuted]
     pad        fill unless low <= i < low+n                     concatenate  the operand that i falls in
     gather     x[index value, rest]  iota       i itself        broadcast    x[0 where size 1]
+    dynamic_slice   x[start value + i]
 
 An index that may fall outside (pad, concatenate, gather) is clamped before the load and the element chosen
 by a select, so that the loop stays straight-line code.
@@ -74,6 +75,9 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
             for stride, at in zip(strides_of(v.shape), index, strict=True):
                 total = total + at * stride
             found.walks.append({place[name]: c for name, c in total.terms})
+            return
+        if op.kind.name == "dynamic_slice":  # walked alike, wherever it starts
+            flat(op.operands[0], index)
             return
         moved = affine_step(op.kind.name, op.attrs, op.operands[0].shape if op.operands else (), index)
         if moved is not None:
@@ -172,26 +176,41 @@ class Reader:
             return self._concatenate(op.operands, attrs["axis"], index, scope)
         if name == "gather":
             return self._gather(op.operands, attrs["axes"], index, scope)
+        if name == "dynamic_slice":
+            x, *starts = op.operands
+            moved = [at + self.start(s) for at, s in zip(index, starts, strict=True)]
+            return self.element(x, moved, scope)
         # computed in this kernel: at this very place of the iteration space
         return self.low.value(v, scope)
+
+    def start(self, v: Value) -> Affine:
+        """The first index of a window, which every row has in common."""
+        top = self.low.top
+        key = ("start", v)
+        name = top.known.get(key)
+        if name is None:
+            name = top.known[key] = self.names.fresh("start")
+            top.statements.append(ToIndex(name, self.element(v, [], top)))
+        return var(name)
 
     def _load(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
         total = Affine()
         for stride, at in zip(strides_of(v.shape), index, strict=True):
             total = total + at * stride
-        where = self._home(total, scope) if v.type.size else scope
-        key = (self.low.buffer_of[v], total)
+        buffer = self.low.buffer_of[v]
+        where = self._home(buffer, total, scope) if v.type.size else scope
+        key = (buffer, total)
         found = scope.find(key)
         if found is not None:
             return found
         name = self.names.fresh(v.name or "t")
-        where.statements.append(Load(name, v.dtype, self.low.buffer_of[v], total))
+        where.statements.append(Load(name, v.dtype, buffer, total))
         where.known[key] = name
         return name
 
-    def _home(self, index: Affine, scope: Scope) -> Scope:
-        """The outermost scope in which this index is known."""
-        if not index.terms and scope is not self.low.top and not self.low.alias:
+    def _home(self, buffer: str, index: Affine, scope: Scope) -> Scope:
+        """The outermost scope in which this index is known, for what is not written meanwhile."""
+        if not index.terms and buffer not in self.low.written:
             return self.low.top
         return scope
 

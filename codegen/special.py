@@ -1,12 +1,13 @@
-"""Kernels that are not rows: scatter-add, and products of dtypes that the library has not.
+"""Kernels that are not rows: scatters, and products of dtypes that the library has not.
 
-    scatter_add   copy the base, then add the updates one after the other (an index may come twice)
+    scatter       copy the base unless its buffer is the result's, then set one element after the other
+    scatter_add   likewise, and add (an index may come twice)
     dot           row of C in scratch:  for k: for j: c[j] += a[i, k] * b[k, j]     (half summed in single)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from weft.codegen.accumulate import near_dtype
 from weft.codegen.kernel import (
@@ -33,26 +34,32 @@ from weft.ir.types import strides_of
 class _Special:
     """The little of a lowering's state that `Reader` asks for."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, alias: Mapping[int, int]) -> None:
         self.graph = graph
         self.names = Names()
         self.producer = graph.producers()
-        self.alias = {0: 0}  # nothing is hoisted
+        self.alias = alias
+        self.written: set[str] = set()
         self.buffers: list[Buffer] = []
         self.buffer_of: dict[Value, str] = {}
-        for v in graph.inputs:
+        for i, v in enumerate(graph.inputs):
             self.buffer_of[v] = self.names.fresh(v.name or "x")
-            self.buffers.append(Buffer(self.buffer_of[v], v.dtype, v.type.size, "in"))
+            role = "inout" if i in alias.values() else "in"
+            self.buffers.append(Buffer(self.buffer_of[v], v.dtype, v.type.size, role))
         self.top = Scope([], {})
         self.reader = Reader(self)  # type: ignore[arg-type]
 
     def out(self, v: Value) -> str:
-        name = self.names.fresh(v.name or "y")
-        self.buffers.append(Buffer(name, v.dtype, v.type.size, "out"))
+        if self.alias:
+            name = self.buffer_of[self.graph.inputs[self.alias[0]]]
+        else:
+            name = self.names.fresh(v.name or "y")
+            self.buffers.append(Buffer(name, v.dtype, v.type.size, "out"))
+        self.written.add(name)
         return name
 
     def nest(self, dims: Sequence[int], hint: str) -> tuple[list[str], Scope]:
-        return [self.names.fresh(f"{hint}{i}") for i in range(len(dims))], Scope([], {})
+        return [self.names.fresh(f"{hint}{i}") for i in range(len(dims))], Scope([], {}, self.top)
 
     def element(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
         return self.reader.element(v, index, scope)
@@ -84,16 +91,18 @@ def flat(dims: Sequence[int], index: Sequence[Affine]) -> Affine:
     return total
 
 
-def lower_scatter_add(graph: Graph, op: Op) -> Kernel:
-    low = _Special(graph)
+def lower_scatter(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
+    low = _Special(graph, alias)
     x, *places, updates = op.operands
     axes = op.attrs["axes"]
     out = low.out(op.result)
-    at, copy = low.nest(x.shape, "i")
-    index = [var(n) for n in at]
-    copy.statements.append(Store(out, x.dtype, flat(x.shape, index), low.element(x, index, copy)))
-    body = loops(at, x.shape, copy.statements)
-    names, add = low.nest(updates.shape, "u")
+    body: list[Statement] = []
+    if not alias:
+        at, copy = low.nest(x.shape, "i")
+        index = [var(n) for n in at]
+        copy.statements.append(Store(out, x.dtype, flat(x.shape, index), low.element(x, index, copy)))
+        body = loops(at, x.shape, copy.statements)
+    names, each = low.nest(updates.shape, "u")
     index = [var(n) for n in names]
     lead = len(updates.shape) - (len(x.shape) - len(axes))
     where, rest = index[:lead], index[lead:]
@@ -105,23 +114,22 @@ def lower_scatter_add(graph: Graph, op: Op) -> Kernel:
         i = places[list(axes).index(d)]
         own = [Affine() if k == 1 else a for k, a in zip(i.shape, where[lead - len(i.shape) :], strict=True)]
         slot = low.names.fresh("at")
-        add.statements.append(ToIndex(slot, low.element(i, own, add), n))
+        each.statements.append(ToIndex(slot, low.element(i, own, each), n))
         target.append(var(slot))
     place = flat(x.shape, target)
-    old, new = low.names.fresh("t"), low.names.fresh("t")
-    value = low.element(updates, index, add)
-    dtype = x.dtype
-    add.statements += [
-        Load(old, dtype, out, place),
-        Compute(new, expression("a + b", [dtype, dtype], dtype), (old, value), "add", op.location),
-        Store(out, dtype, place, new),
-    ]
-    body += loops(names, updates.shape, add.statements)
-    return low.finish(body, x.type.size + updates.type.size, "scatter_add")
+    value = low.element(updates, index, each)
+    if op.kind.name == "scatter_add":
+        old, new = low.names.fresh("t"), low.names.fresh("t")
+        add = expression("a + b", [x.dtype, x.dtype], x.dtype)
+        each.statements += [Load(old, x.dtype, out, place), Compute(new, add, (old, value), "add", op.location)]
+        value = new
+    each.statements.append(Store(out, x.dtype, place, value))
+    body += loops(names, updates.shape, each.statements)
+    return low.finish(body, (0 if alias else x.type.size) + updates.type.size, op.kind.name)
 
 
-def lower_dot(graph: Graph, op: Op) -> Kernel:
-    low = _Special(graph)
+def lower_dot(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
+    low = _Special(graph, alias)
     a, b = op.operands
     batch, contract = op.attrs["batch"], op.attrs["contract"]
     fa, fb = free_axes(len(a.shape), batch[0], contract[0]), free_axes(len(b.shape), batch[1], contract[1])
@@ -183,5 +191,5 @@ def lower_dot(graph: Graph, op: Op) -> Kernel:
     return low.finish(body, op.result.type.size * max(1, depth), "dot")
 
 
-SPECIAL = {"scatter_add": lower_scatter_add, "dot": lower_dot}
+SPECIAL = {"scatter": lower_scatter, "scatter_add": lower_scatter, "dot": lower_dot}
 

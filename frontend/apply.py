@@ -86,6 +86,40 @@ def write_back(target: Any, result: Any) -> None:
         np.copyto(target, result)
 
 
+class Halves:
+    """A graph cut in two by `split`: the first half is run at once, `finish` runs the second, any number of times.
+
+    In a capture, what a loop leaves on a stack is there once. When the second half is run again, or in another
+    capture than the first, the whole graph is run there.
+    """
+
+    def __init__(self, graph: Graph, count: int, shown: int, arguments: Sequence[Any]) -> None:
+        first, self._second = split(graph, count, shown)
+        found = apply(first, arguments)
+        self.results = found[:shown]
+        self._handed = found[shown:]
+        self._graph = graph
+        self._stacks = [h for h, v in zip(self._handed, first.outputs[shown:], strict=True) if v.type.is_stack]
+        kept = arguments if self._stacks else ()
+        self._arguments = [np.array(a) if isinstance(a, np.ndarray) else a for a in kept]
+        self._used = False
+
+    def finish(self, more: Sequence[Any]) -> list[Any]:
+        """The graph's outputs behind the first ones, given its last arguments."""
+        if self._stacks and not self._takes_stacks(more):
+            return apply(self._graph, [*self._arguments, *more])[len(self.results) :]
+        return apply(self._second, [*self._handed, *more])
+
+    def _takes_stacks(self, more: Sequence[Any]) -> bool:
+        tracers = [a for a in (*self._handed, *more) if type(a) is Tracer]
+        if not tracers:
+            return True  # the interpreter's stacks are values
+        where = innermost(tracers)
+        first_time = not self._used and all(type(s) is Tracer and s.trace is where for s in self._stacks)
+        self._used = self._used or first_time
+        return first_time
+
+
 def split(graph: Graph, count: int, shown: int) -> tuple[Graph, Graph]:
     """Cut a graph in two: what its first `count` inputs decide, and what waits for the others.
 

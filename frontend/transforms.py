@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend import tree
-from weft.frontend.apply import apply, arguments_of, as_result, split, write_back
+from weft.frontend.apply import Halves, apply, arguments_of, as_result, write_back
 from weft.frontend.arguments import (
     argument_tracer,
     as_array,
@@ -111,10 +111,9 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     types = [values[i].type for i in seeds]
     shown = len(graph.outputs)
     both = dce(reverse(graph, range(len(captured.leaves)), seeds))
-    first, second = split(both, len(graph.inputs), shown)
-    results = apply(first, captured.arguments(graph))
+    halves = Halves(both, len(graph.inputs), shown, captured.arguments(graph))
+    results = halves.results
     captured.write_back(results)
-    residuals = results[shown:]
 
     def pullback(cotangent: Any) -> Any:
         """Gradients by the primals, from a cotangent of the output."""
@@ -124,8 +123,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
                 message(f"the cotangent has the structure {given_treedef}, the output has {treedef}")
             )
         found = [_like(given_leaves[i], t, "cotangent") for i, t in zip(seeds, types, strict=True)]
-        pulled = apply(second, [*residuals, *found])
-        return captured.rebuild([as_result(g, fresh=True) for g in pulled])
+        return captured.rebuild([as_result(g, fresh=True) for g in halves.finish(found)])
 
     ready = [as_result(r, w) for r, w in zip(results, weak, strict=False)]
     shown_out = tree.unflatten(treedef, ready)

@@ -112,9 +112,9 @@ def _lines(plan: Plan, indent: str) -> Iterator[str]:
         else:
             moves = [f"{k} <- {s}" for k, s in inner.exchanged.items() if k != s]
             plans, bounds = list(inner.plans), list(inner.bound)
-        for region, p, bound in zip(op.regions, plans, bounds, strict=True):
-            pointers = ", ".join(f"pointer {k} is {b}" for k, b in enumerate(bound)) if p.pointers else ""
-            yield f"{indent}{op.kind.name} {region.name}: arena+{inner.base}{', ' if pointers else ''}{pointers}"
-            yield from _lines(p, indent + "  ")
+        for region, inside, bound in zip(op.regions, plans, bounds, strict=True):
+            pointers = [f", pointer {k} is {b}" for k, b in enumerate(bound)] if inside.pointers else []
+            yield f"{indent}{op.kind.name} {region.name}: arena+{inner.base}{''.join(pointers)}"
+            yield from _lines(inside, indent + "  ")
         if moves:
             yield f"{indent}  at the end of {'a trip' if isinstance(inner, Loop) else 'the second'}: {', '.join(moves)}"

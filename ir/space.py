@@ -23,12 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weft.ir.graph import Graph, Op, Value
+from weft.ir.graph import Op, Value
 
 Axes = tuple["int | None", ...]
 CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "
                   "logical_and logical_or logical_not abs square".split())  # fmt: skip
-LEAF_MOVES = frozenset({"slice", "reverse", "pad", "concatenate", "gather"})
+LEAF_MOVES = frozenset({"slice", "dynamic_slice", "reverse", "pad", "concatenate", "gather"})
 ONE_ROW = 1 << 16  # elements: a single longer row is cut into parallel pieces instead
 ARG = frozenset({"argmax", "argmin"})
 
@@ -200,18 +200,21 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
     """The iteration space of a group whose `outputs` are stored, or None when it is not one kernel."""
     if any(map(is_alone, ops)):
         return None
-    leaves = _leaves(ops)
+    free_to_read = leaves(ops)
     inside = {r for op in ops for r in op.results}
     hidden = _hidden(ops, outputs)
+    waiting = _waiting(ops)
     for op in ops:
         if op.kind.name in LEAF_MOVES:
-            if any(v in inside and v not in leaves for v in _moved(op)):
+            if op.kind.name == "dynamic_slice" and any(v in waiting for v in op.operands[1:]):
+                return None  # starts are worked out before any row
+            if any(v in inside and v not in free_to_read for v in _moved(op)):
                 return None
-            if op in hidden and any(v in inside and v not in leaves and v.shape for v in op.operands):
+            if op in hidden and any(v in inside and v not in free_to_read and v.shape for v in op.operands):
                 return None
     shown = [op for op in ops if op not in hidden]
     stored = set(outputs)
-    moving = [op for op in shown if not is_free(op) or op.result not in leaves or op.result in stored]
+    moving = [op for op in shown if not is_free(op) or op.result not in free_to_read or op.result in stored]
     # First try: a value lies at one place, and is read once there. Else each reader of an input, or of sources
     # and movement (which then have no place), reads it where it needs it: x + transpose(x).
     for placed, tie in ((shown, True), (shown, False), (moving, False)):
@@ -226,18 +229,27 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
 
 def _moved(op: Op) -> tuple[Value, ...]:
     """The operands that a movement op reads at other places than its own."""
-    return op.operands[:1] if op.kind.name in ("gather", "pad") else op.operands
+    return op.operands[:1] if op.kind.name in ("gather", "pad", "dynamic_slice") else op.operands
 
 
-def _leaves(ops: Sequence[Op]) -> set[Value]:
+def _waiting(ops: Sequence[Op]) -> set[Value]:
+    """Values that a reduction comes before."""
+    found: set[Value] = set()
+    for op in ops:
+        if op.kind.family == "reduce" or any(v in found for v in op.operands):
+            found.update(op.results)
+    return found
+
+
+def leaves(ops: Sequence[Op]) -> set[Value]:
     """Results that can be read at any index: made by sources and movement only, or 0-d."""
     inside = {r for op in ops for r in op.results}
-    leaves: set[Value] = set()
+    found: set[Value] = set()
     for op in ops:
         whole = op.kind.family == "elementwise" and not op.result.shape  # one element: the same at any index
-        if whole or (is_free(op) and all(v not in inside or v in leaves for v in op.operands)):
-            leaves.add(op.result)
-    return leaves
+        if whole or (is_free(op) and all(v not in inside or v in found for v in op.operands)):
+            found.add(op.result)
+    return found
 
 
 def _hidden(ops: Sequence[Op], outputs: Sequence[Value]) -> set[Op]:
@@ -347,41 +359,3 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
     space.reductions = reductions
     space.final = final
     return True
-
-
-def _read_elsewhere(graph: Graph) -> set[Value]:
-    """Values that are read through slices, pads and the like, at other places than their own."""
-    moved: set[Value] = set()
-    for op in reversed(graph.ops):
-        if op.kind.name in LEAF_MOVES or (is_free(op) and op.result in moved):
-            moved.update(op.operands)
-    return moved
-
-
-def in_place(graph: Graph) -> set[tuple[int, int]]:
-    """Pairs (output, input) of a kernel that may share a buffer.
-
-    Every element of the input is read before, and only where, the output's element is written: one loop (no
-    row reductions), the same axes for both, no movement between the buffer and its readers.
-    """
-    space = solve(graph.ops, graph.outputs)
-    if space is None or "row" in space.reductions.values():
-        return set()
-    producer = graph.producers()
-    moved = _read_elsewhere(graph)
-    safe = set()
-    for i, x in enumerate(graph.inputs):
-        uses = [(op, p) for op in graph.ops for p, v in enumerate(op.operands) if v is x]
-        if x in graph.outputs or x in moved:
-            continue
-        for o, y in enumerate(graph.outputs):
-            maker = producer.get(y)
-            if maker is None or y.type != x.type:
-                continue
-            late = maker in space.final or maker in space.reductions
-            same = all(
-                space.axes.get((op, p), ()) == space.axes[y] and (op in space.final) == late for op, p in uses
-            )
-            if same:
-                safe.add((o, i))
-    return safe

@@ -8,6 +8,7 @@ a branch) that are one value outside are one value inside. Stacks are not values
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,9 +38,10 @@ def cse(graph: Graph, equal: Mapping[Value, Value] = NOTHING) -> Graph:
             op = Op(op.kind, operands, op.attrs, regions, op.results)
         known[key] = op
         ops.append(op)
-    if len(ops) == len(graph.ops) and all(a is b for a, b in zip(ops, graph.ops, strict=True)):
+    outputs = tuple(same.get(v, v) for v in graph.outputs)
+    if outputs == graph.outputs and len(ops) == len(graph.ops) and all(map(operator.is_, ops, graph.ops)):
         return graph
-    return Graph(graph.name, graph.inputs, tuple(ops), tuple(same.get(v, v) for v in graph.outputs))
+    return Graph(graph.name, graph.inputs, tuple(ops), outputs)
 
 
 def _key(op: Op, operands: tuple[int, ...], regions: tuple[Graph, ...]) -> Any:

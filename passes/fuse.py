@@ -7,16 +7,23 @@ still one iteration space (`weft.ir.space.solve`) and no path leaves the union a
 movement and cheap 0-d arithmetic are free: they are repeated in every group that reads through them. What is
 left are the `call`s, the library's `dot`s, reshapes that only rename a buffer, stacks, and loops and branches,
 whose regions are fused in the same way (each is given values of its own: from here on a value has one place).
+
+A write to a part of an array takes in what it writes, unless that reads elements that were overwritten by then: then
+what it writes is made first (or, where the part is most of the array, the array is written anew, by the same kernel).
+Whoever reads an array before a part of it is overwritten stays in front of that write, so that the write may be done
+in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Iterable, Iterator
 
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
-from weft.ir.ops.control import call
-from weft.ir.space import CHEAP, is_alone, solve
+from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
+from weft.ir.space import CHEAP, is_alone, leaves
 from weft.ir.space import is_free as is_movement
+from weft.ir.writes import SCATTERS, WINDOWS, solve_writes, untouched, window
 
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 ALONE = frozenset({"call", "reshape"})
@@ -39,8 +46,9 @@ class _Group:
 
 
 class _Fuser:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, numbers: Iterator[int]) -> None:
         self.graph = graph
+        self.numbers = numbers  # of the kernels
         self.ops = graph.ops
         self.at = {r: i for i, op in enumerate(graph.ops) for r in op.results}
         self.users: dict[Value, list[int]] = {}
@@ -48,6 +56,10 @@ class _Fuser:
             for v in op.operands:
                 self.users.setdefault(v, []).append(i)
         self.outputs = set(graph.outputs)
+        self.apart: set[int] = set()  # writes of what is made by another kernel
+        self.apart.update(
+            i for i, op in enumerate(self.ops) if op.kind.name in WINDOWS and not self._fits({i}, [op.result])
+        )
         self.needed = self._needed()
         self.group_of: dict[int, _Group] = {}
         self.final_uses: dict[Value, set[int]] = {}
@@ -55,6 +67,7 @@ class _Fuser:
             if i in self.needed:
                 for root in self._roots(i):
                     self.final_uses.setdefault(root, set()).add(i)
+        self.after = {i: self._readers_before(i) for i in self.needed}
 
     def _needed(self) -> set[int]:
         """Ops that some buffer or kernel must exist for: all but the free ones that only kernels read."""
@@ -62,7 +75,7 @@ class _Fuser:
         for i, op in enumerate(self.ops):
             if not is_free(op) or op.result in self.outputs or self._is_buffer(i):
                 needed.add(i)
-            elif any(self._standalone(u) and not is_free(self.ops[u]) for u in self.users.get(op.result, ())):
+            elif any(op.result in self._buffers(u) and not is_free(self.ops[u]) for u in self.users.get(op.result, ())):
                 needed.add(i)
         for i in reversed(range(len(self.ops))):  # a renamed buffer needs the buffer
             if i in needed and self._standalone(i):
@@ -76,6 +89,29 @@ class _Fuser:
             return op.result.dtype in BLAS
         return op.kind.name in ALONE or op.kind.family in ALONE_FAMILIES or op.kind.name == "constant"
 
+    def _buffers(self, i: int) -> Collection[Value]:
+        """Operands that op i must find in a buffer, even if they are free to make."""
+        op = self.ops[i]
+        if self._standalone(i):
+            return () if is_free(op) else op.operands
+        if op.kind.name not in WINDOWS:
+            return ()
+        base = () if window(op).most else op.operands[:1]
+        return (*base, *(op.operands[1:2] if i in self.apart else ()))
+
+    def _overwritten(self, i: int) -> tuple[Value, ...]:
+        """Operands whose buffers op i would like to write in."""
+        op = self.ops[i]
+        if op.kind.name in WINDOWS | SCATTERS:
+            return op.operands[:1]
+        if op.kind is cond:
+            return op.operands[LEAD[cond] :]
+        return carried_operands(op) if is_loop(op) else ()
+
+    def _readers_before(self, i: int) -> set[int]:
+        """Ops that read, ahead of op i, what it overwrites."""
+        return {u for v in self._overwritten(i) if v.shape for u in self.final_uses.get(v, ()) if u < i}
+
     def closure(self, members: Iterable[int]) -> list[int]:
         """The members and all free ops that they read through, in program order."""
         seen = set(members)
@@ -84,7 +120,9 @@ class _Fuser:
             i = todo.pop()
             for v in self.ops[i].operands:
                 j = self.at.get(v)
-                if j is not None and j not in seen and is_free(self.ops[j]) and not self._is_buffer(j):
+                if j is None or j in seen or v in self._buffers(i):
+                    continue
+                if is_free(self.ops[j]) and not self._is_buffer(j):
                     seen.add(j)
                     todo.append(j)
         return sorted(seen)
@@ -102,7 +140,7 @@ class _Fuser:
         for j in self.closure([i]):
             for v in self.ops[j].operands:
                 k = self.at.get(v)
-                if k is None or not is_free(self.ops[k]) or self._is_buffer(k):
+                if k is None or not is_free(self.ops[k]) or self._is_buffer(k) or v in self._buffers(j):
                     out.add(v)
         return out
 
@@ -151,13 +189,28 @@ class _Fuser:
     def _one_kernel(self, union: set[int]) -> bool:
         if len(union) > MAX_GROUP or self._cyclic(union):
             return False
-        inside = self.closure(union)
-        return solve([self.ops[i] for i in inside], self.stored(union)) is not None
+        return self._fits(union, self.stored(union))
+
+    def _fits(self, members: set[int], outputs: list[Value]) -> bool:
+        """Are they one iteration space, in which writes to a part of an array overwrite nothing still to be read?"""
+        inside = [self.ops[i] for i in self.closure(members)]
+        solved = solve_writes(inside, outputs)
+        if solved is None:
+            return False
+        group, space = solved
+        made = {r for op in inside for r in op.results}
+        for o, w in group.windows.items():
+            if w.base in made:
+                if not w.most or w.base not in leaves(inside):
+                    return False
+            elif not w.most and not untouched(group, space, o):
+                return False
+        return True
 
     def _cyclic(self, union: set[int]) -> bool:
         """Does a path leave the union and come back?"""
         low = min(union)
-        todo = [self.at[v] for i in union for v in self._roots(i) if v in self.at]
+        todo = [j for i in union for j in self._ahead(i)]
         seen: set[int] = set()
         while todo:
             j = todo.pop()
@@ -169,14 +222,15 @@ class _Fuser:
             if max(members) < low:  # all of it comes before the union
                 continue
             for m in members:
-                for v in self._reads(m):
-                    k = self.at.get(v)
-                    if k is None:
-                        continue
+                for k in self._ahead(m):
                     if k in union:
                         return True
                     todo.append(k)
         return False
+
+    def _ahead(self, i: int) -> set[int]:
+        """Ops that must have run before op i."""
+        return {self.at[v] for v in self._reads(i) if v in self.at} | self.after.get(i, set())
 
     def _emit(self) -> Graph:
         """The graph of calls, in an order in which every call comes after what it reads."""
@@ -210,18 +264,19 @@ class _Fuser:
         for key in order:
             members = units[key]
             if key in self.group_of:
-                ops.append(self._cut(set(members), f"k{sum(o.kind is call for o in ops)}"))
+                ops.append(self._cut(set(members), f"k{next(self.numbers)}"))
+            elif self.ops[key].kind is call:
+                ops.append(self.ops[key])
             else:
-                ops.append(with_regions(self.ops[key], lambda region: fuse(fresh(region))))
+                ops.append(with_regions(self.ops[key], lambda region: _Fuser(fresh(region), self.numbers).run()))
         return Graph(self.graph.name, self.graph.inputs, tuple(ops), self.graph.outputs)
 
     def _before(self, members: list[int], unit_of: dict[int, int]) -> list[int]:
         own = unit_of[members[0]]
         found: set[int] = set()
         for i in members:
-            for v in self._reads(i):
-                j = self.at.get(v)
-                if j is not None and j in unit_of and unit_of[j] != own:
+            for j in self._ahead(i):
+                if j in unit_of and unit_of[j] != own:
                     found.add(unit_of[j])
         return sorted(found)
 
@@ -246,4 +301,4 @@ class _Fuser:
 
 def fuse(graph: Graph) -> Graph:
     """Group the ops of `graph` into kernels."""
-    return _Fuser(graph).run()
+    return _Fuser(graph, itertools.count()).run()

@@ -1,182 +1,239 @@
-"""The memory plan: where each value of a fused graph lives.
+"""The memory plan: where each value of a fused graph lives (`weft.ir.plan` says what a plan is).
 
-    input i     an argument's buffer (also for a result that takes over a donated argument)
-    output j    a result's buffer, allocated by the caller
-    arena + o   one block per call; a value's bytes are free again after its last reader (first fit)
-    constant k  a buffer made once
+Bytes of the arena are free again after a value's last reader. A reshape lives where its operand does. A kernel's
+result may take the place of an operand that dies there, when every element is read before it is overwritten
+(`weft.ir.writes.in_place`); a loop's result that of its initial value, and so on through the loop.
 
-A reshape lives where its operand does. A kernel's result may take the place of an operand that dies there,
-when every element is read before it is overwritten (`weft.ir.space.in_place`).
+Where that is worth most - a write to a part of an array, which would otherwise copy the rest - a *wish* says so ahead:
+a sweep from the results back tells the makers of such operands where the result will be: in the caller's buffer, or
+behind a pointer that a loop may exchange.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+
+import numpy as np
 
 from weft.ir.graph import Graph, Op, Value
-from weft.ir.space import in_place
-from weft.ir.text import Names
+from weft.ir.plan import Place, Plan, is_small
+from weft.ir.writes import in_place, writes
+from weft.passes import memory_control
+from weft.passes.arena import Arena
 
-ALIGN = 64  # bytes: a cache line
-
-
-@dataclass(frozen=True)
-class Place:
-    """kind: "input", "output", "arena" or "constant"; at: position, or byte offset in the arena."""
-
-    kind: str
-    at: int
-
-    def __str__(self) -> str:
-        return f"{self.kind}{'+' if self.kind == 'arena' else ' '}{self.at}"
+ANY = -1  # pointer: whichever
+SOME_POINTER = Place("pointer", ANY)
 
 
-@dataclass
-class Plan:
-    """`place` of every value; `shared[op]` maps a kernel's outputs to inputs whose buffer they take over;
-    `copies` are outputs (position, value) that must be copied from elsewhere; `taken` maps outputs to the
-    donated inputs that they live in."""
+class Planner:
+    """Plans one graph.
 
-    place: dict[Value, Place] = field(default_factory=dict)
-    shared: dict[Op, dict[int, int]] = field(default_factory=dict)
-    copies: list[tuple[int, Value]] = field(default_factory=list)
-    taken: dict[int, int] = field(default_factory=dict)
-    arena: int = 0
+    A region's `owned` inputs (positions) may be overwritten, and have its first pointers; `favourites` are the
+    inputs in whose pointers its outputs would best be.
+    """
 
-    def __str__(self) -> str:
-        name = Names()  # met in the graph's order, so unnamed values are called what the graph's text calls them
-        lines = [f"arena: {self.arena} bytes"]
-        for v, p in self.place.items():
-            literal = p.kind == "constant" and not v.name and not v.shape
-            lines.append(f"  {'a literal' if literal else name(v)}: {v.type} in {p}")
-        lines += [f"  output {j} takes over donated input {i}" for j, i in self.taken.items()]
-        lines += [f"  output {j} is copied from {name(v)}" for j, v in self.copies]
-        return "\n".join(lines) + "\n"
-
-
-class _Arena:
-    """First fit over free ranges, in bytes."""
-
-    def __init__(self) -> None:
-        self.free: list[tuple[int, int]] = []
-        self.top = 0
-
-    def take(self, size: int) -> int:
-        size = -(-max(size, 1) // ALIGN) * ALIGN
-        for i, (at, n) in enumerate(self.free):
-            if n >= size:
-                self.free[i : i + 1] = [(at + size, n - size)] if n > size else []
-                return at
-        if self.free and sum(self.free[-1]) == self.top:
-            at, n = self.free.pop()
-            self.top = at + size
-            return at
-        at, self.top = self.top, self.top + size
-        return at
-
-    def give(self, at: int, size: int) -> None:
-        size = -(-max(size, 1) // ALIGN) * ALIGN
-        ranges = sorted([*self.free, (at, size)])
-        merged = [ranges[0]]
-        for start, n in ranges[1:]:
-            if sum(merged[-1]) == start:
-                merged[-1] = (merged[-1][0], merged[-1][1] + n)
-            else:
-                merged.append((start, n))
-        self.free = merged
-
-
-class _Planner:
-    def __init__(self, graph: Graph, donated: Collection[int]) -> None:
+    def __init__(self, graph: Graph, constants: list[np.ndarray]) -> None:
         self.graph = graph
-        self.plan = Plan()
-        self.arena = _Arena()
-        self.root: dict[Value, Value] = {}
-        for op in graph.ops:
-            if op.kind.name == "reshape":
-                self.root[op.result] = self.root.get(op.operands[0], op.operands[0])
+        self.plan = Plan(constants)
+        self.whole = True
+        self.owned: set[Value] = set()
+        self.donated: set[int] = set()
+        self.arena = Arena()
+        self.unused: dict[int, list[int]] = {}  # bytes -> pointers whose buffers are free
+        self.used = 0  # pointers whose buffers are not
+        self.wish: dict[Value, Place] = {}
+        self.roots: dict[Value, Value] = {}
+        self.maker: dict[Value, Op] = {}
         self.last: dict[Value, int] = {}
         for i, op in enumerate(graph.ops):
-            for v in op.operands:
-                self.last[self._root(v)] = i
-        for v in graph.outputs:
-            self.last[self._root(v)] = len(graph.ops)
-        self.position = {v: i for i, v in enumerate(graph.inputs)}
-        self.donated = {i for i in donated if self._root(graph.inputs[i]) not in map(self._root, graph.outputs)}
-
-    def _root(self, v: Value) -> Value:
-        return self.root.get(v, v)
-
-    def run(self) -> Plan:
-        place = self.plan.place
-        for i, v in enumerate(self.graph.inputs):
-            place[v] = Place("input", i)
-        wanted: dict[Value, int] = {}  # root -> output position that it may be written into
-        for j, v in enumerate(self.graph.outputs):
-            root = self._root(v)
-            if root in wanted or root in self.position:
-                self.plan.copies.append((j, v))
-            else:
-                wanted[root] = j
-        constants = 0
-        for i, op in enumerate(self.graph.ops):
             if op.kind.name == "reshape":
-                place[op.result] = place[op.operands[0]]
-                continue
-            if op.kind.name == "constant":
-                place[op.result] = Place("constant", constants)
-                constants += 1
-                if op.result in wanted:
-                    self.plan.copies.append((wanted[op.result], op.result))
-                continue
-            dying = [v for v in dict.fromkeys(map(self._root, op.operands)) if self.last[v] == i]
-            self._results(i, op, wanted, dying)
-            for v in dying:
-                if place[v].kind == "arena" and not self._taken_over(op, v):
-                    self.arena.give(place[v].at, v.type.nbytes)
-            for r in op.results:
-                if place[r].kind == "arena" and r not in self.last:
-                    self.arena.give(place[r].at, r.type.nbytes)
+                self.roots[op.result] = self.root(op.operands[0])
+            self.maker.update(dict.fromkeys(op.results, op))
+            self.last.update({self.root(v): i for v in op.operands})
+        self.last.update({self.root(v): len(graph.ops) for v in graph.outputs})
+        self.safe = {op: in_place(op.regions[0]) for op in graph.ops if op.kind.name == "call"}
+
+    # ---- what holds of values --------------------------------------------------------------------------
+
+    def root(self, v: Value) -> Value:
+        """The value whose buffer `v` is."""
+        return self.roots.get(v, v)
+
+    def place(self, v: Value) -> Place:
+        return self.plan.place[v]
+
+    def ours(self, root: Value) -> bool:
+        """May its buffer be overwritten once it is dead?"""
+        made = self.maker.get(root)
+        return root in self.owned if made is None else made.kind.name != "constant"
+
+    def dying(self, i: int) -> list[Value]:
+        operands = dict.fromkeys(map(self.root, self.graph.ops[i].operands))
+        return [v for v in operands if self.last[v] == i]
+
+    def passes_on(self, i: int, p: int) -> bool:
+        """Is operand p of op i read there once and never again, from a buffer that is ours?"""
+        operands = [self.root(v) for v in self.graph.ops[i].operands]
+        v = operands[p]
+        return self.last[v] == i and self.ours(v) and operands.count(v) == 1
+
+    # ---- planning ------------------------------------------------------------------------------------
+
+    def region(self, graph: Graph, owned: Sequence[int] = (), favourites: Sequence[int] = ()) -> Plan:
+        """The plan of a region of this graph."""
+        inner = Planner(graph, self.plan.constants)
+        inner.whole = False
+        inner.owned = {graph.inputs[p] for p in owned}
+        place = inner.plan.place
+        for p, v in enumerate(graph.inputs):
+            place[v] = Place("input", p)
+        for p in owned:
+            v = graph.inputs[p]
+            place[v] = inner.slot() if is_small(v) else inner.pointer(v.type.nbytes)
+        best = [place[graph.inputs[p]] for p in favourites]
+        inner.run([p if p.kind == "pointer" else SOME_POINTER for p in best] or [SOME_POINTER] * len(graph.outputs))
+        return inner.plan
+
+    def run(self, favourites: Sequence[Place]) -> None:
+        """Plan all ops. `favourites`: where the outputs would best be."""
+        for i, op in enumerate(self.graph.ops):
+            if op.kind in memory_control.PLANNERS:
+                self.plan.nested[op] = memory_control.regions(self, i, op)
+        self._wishes(favourites)
+        for v in self.owned:
+            if v not in self.last:
+                self.release(self.place(v), v.type.nbytes)
+        for i, op in enumerate(self.graph.ops):
+            self._op(i, op)
+        for j, v in enumerate(self.graph.outputs):
+            if self.whole:
+                self._whole_output(j, v)
+        if not self.whole:
+            self._region_outputs(favourites)
         self.plan.arena = self.arena.top
-        return self.plan
 
-    def _taken_over(self, op: Op, v: Value) -> bool:
-        shared = self.plan.shared.get(op, {})
-        return any(self._root(op.operands[i]) is v for i in shared.values())
-
-    def _results(self, i: int, op: Op, wanted: dict[Value, int], dying: list[Value]) -> None:
-        safe = in_place(op.regions[0]) if op.regions else set()
-        shared: dict[int, int] = {}
-        place = self.plan.place
-        for o, r in enumerate(op.results):
-            j = wanted.get(r)
-            if j is not None:
-                place[r] = self._output(i, op, o, r, j, safe, shared)
-                continue
-            source = self._reusable(op, o, dying, safe, shared)
-            if source is not None:
-                shared[o] = source
-                place[r] = place[op.operands[source]]
+    def _wishes(self, favourites: Sequence[Place]) -> None:
+        for v, best in zip(self.graph.outputs, favourites, strict=True):
+            root = self.root(v)
+            if self.ours(root) and (self.whole or not is_small(v)):
+                self.wish.setdefault(root, best)
+        for i, op in reversed(list(enumerate(self.graph.ops))):
+            inner = self.plan.nested.get(op)
+            if inner is not None:
+                for p in memory_control.exchanged(inner, op):
+                    self.wish[self.root(op.operands[p])] = SOME_POINTER
+                pairs = memory_control.handed_on(inner, op)
             else:
-                place[r] = Place("arena", self.arena.take(r.type.nbytes))
-        if shared:
-            self.plan.shared[op] = shared
+                pairs = writes(op.regions[0]) & self.safe[op] if op in self.safe else set()
+            for o, p in sorted(pairs):
+                wish = self.wish.get(op.results[o])
+                if wish is not None and self.passes_on(i, p):
+                    self.wish.setdefault(self.root(op.operands[p]), wish)
 
-    def _reusable(self, op: Op, o: int, dying: list[Value], safe: set[tuple[int, int]],
-                  shared: dict[int, int]) -> int | None:  # fmt: skip
-        """An operand in the arena that dies here and whose buffer output `o` may take."""
-        used = {self._root(op.operands[s]) for s in shared.values()}
-        for out, inp in sorted(safe):
-            v = self._root(op.operands[inp])
-            if out == o and v in dying and v not in used and self.plan.place[v].kind == "arena":
-                if sum(self._root(u) is v for u in op.operands) == 1:
-                    return inp
-        return None
+    def _op(self, i: int, op: Op) -> None:
+        place = self.plan.place
+        if op.kind.name == "reshape":
+            place[op.result] = place[op.operands[0]]
+            return
+        if op.kind.name == "constant":
+            place[op.result] = self._constant(op)
+            return
+        if op in self.plan.nested:
+            taken = memory_control.place(self, i, op)
+        else:
+            shared: dict[int, int] = {}
+            for o, r in enumerate(op.results):
+                place[r] = self.result(i, op, o, self.safe.get(op, set()), shared)
+            if shared:
+                self.plan.shared[op] = shared
+            taken = {self.root(op.operands[p]) for p in shared.values()}
+        for v in self.dying(i):
+            if v not in taken:
+                self.release(place[v], v.type.nbytes)
+        for r in op.results:
+            if r not in self.last:
+                self.release(place[r], r.type.nbytes)
 
-    def _output(self, i: int, op: Op, o: int, r: Value, j: int, safe: set[tuple[int, int]],
-                shared: dict[int, int]) -> Place:  # fmt: skip
+    def _constant(self, op: Op) -> Place:
+        if not op.result.shape:
+            return self.slot()
+        self.plan.constants.append(np.ascontiguousarray(op.attrs["value"]))
+        return Place("constant", len(self.plan.constants) - 1)
+
+    # ---- buffers -------------------------------------------------------------------------------------
+
+    def slot(self) -> Place:
+        self.plan.slots += 1
+        return Place("slot", self.plan.slots - 1)
+
+    def pointer(self, size: int, best: int = ANY) -> Place:
+        """A pointer whose buffer is free from here on."""
+        self.used += 1
+        unused = self.unused.get(size, [])
+        if unused:
+            return Place("pointer", unused.pop(unused.index(best) if best in unused else -1))
+        self.plan.pointers.append(size)
+        if self.whole:
+            self.plan.homes.append(self.arena.take(size))
+        return Place("pointer", len(self.plan.pointers) - 1)
+
+    def release(self, place: Place, size: int) -> None:
+        """The value that lived there is dead."""
+        if place.kind == "arena":
+            self.arena.give(place.at, size)
+        elif place.kind == "pointer":
+            self.used -= 1
+            self.unused.setdefault(size, []).append(place.at)
+            if self.whole and not self.used:  # whichever pointer has which buffer by now
+                for pointers in self.unused.values():
+                    for k in pointers:
+                        self.arena.give(self.plan.homes[k], self.plan.pointers[k])
+                self.unused.clear()
+
+    def result(
+        self, i: int, op: Op, o: int, safe: Collection[tuple[int, int]], shared: dict[int, int], exchanged: bool = False
+    ) -> Place:
+        """A place for result o of op i. `safe`: pairs (result, operand) that may share one; enters it in `shared` if
+        they do. `exchanged`: it must be a pointer."""
+        r = op.results[o]
+        wish = SOME_POINTER if exchanged else self.wish.get(r)
+        fits = [p for q, p in sorted(safe) if q == o and self.passes_on(i, p) and p not in shared.values()]
+        if is_small(r) and not (wish is not None and wish.kind == "output" and op.kind.name in ("call", "dot")):
+            kinds = {"slot"} if r.type.size > 1 else set()
+        elif wish is not None and wish.kind == "output":
+            return self._output(i, op, o, wish, fits, safe, shared)
+        else:
+            kinds = {"arena", "pointer"} if wish is None else {"pointer"}
+        fits = [p for p in fits if self.place(op.operands[p]).kind in kinds]
+        if wish is not None and not is_small(r):
+            best = [p for p in fits if self.place(op.operands[p]) == wish]
+            fits = best or ([] if wish.at in self.unused.get(r.type.nbytes, ()) else fits)
+        if fits:
+            shared[o] = fits[0]
+            return self.place(op.operands[fits[0]])
+        if is_small(r):
+            return self.slot()
+        if wish is not None:
+            return self.pointer(r.type.nbytes, wish.at)
+        return Place("arena", self.arena.take(r.type.nbytes))
+
+    def _output(
+        self,
+        i: int,
+        op: Op,
+        o: int,
+        wish: Place,
+        fits: Sequence[int],
+        safe: Collection[tuple[int, int]],
+        shared: dict[int, int],
+    ) -> Place:
         """The caller's buffer, or a donated argument's that nobody reads from here on."""
+        j, r = wish.at, op.results[o]
+        there = Place("input", self.plan.taken[j]) if j in self.plan.taken else wish
+        for p in fits:
+            if self.place(op.operands[p]) == there:
+                shared[o] = p
+                return there
         for d in sorted(self.donated):
             x = self.graph.inputs[d]
             if x.type.size != r.type.size or x.dtype != r.dtype or self.graph.outputs[j].type != x.type:
@@ -185,16 +242,47 @@ class _Planner:
             if last > i:
                 continue
             if last == i:
-                reads = [p for p, v in enumerate(op.operands) if self._root(v) is x]
+                reads = [p for p, v in enumerate(op.operands) if self.root(v) is x]
                 if len(reads) != 1 or (o, reads[0]) not in safe or reads[0] in shared.values():
                     continue
                 shared[o] = reads[0]
             self.donated.discard(d)
             self.plan.taken[j] = d
             return Place("input", d)
-        return Place("output", j)
+        return wish
+
+    # ---- the end -------------------------------------------------------------------------------------
+
+    def _whole_output(self, j: int, v: Value) -> None:
+        target = Place("output", j)
+        there = Place("input", self.plan.taken[j]) if j in self.plan.taken else target
+        if self.place(v) != there:
+            self.plan.copies.append((target, v))
+        self.plan.outputs.append(there)
+
+    def _region_outputs(self, favourites: Sequence[Place]) -> None:
+        """Every large output behind a pointer of its own."""
+        claimed: set[Place] = set()
+        late: list[int] = []
+        for j, v in enumerate(self.graph.outputs):
+            place = self.place(v)
+            self.plan.outputs.append(place)
+            if is_small(v):
+                continue
+            if place.kind != "pointer" or place in claimed:
+                late.append(j)
+            claimed.add(place)
+        for j in late:
+            v = self.graph.outputs[j]
+            self.plan.outputs[j] = self.pointer(v.type.nbytes, favourites[j].at)
+            self.plan.copies.append((self.plan.outputs[j], v))
 
 
 def plan(graph: Graph, donated: Collection[int] = ()) -> Plan:
     """Plan the buffers of a fused graph. `donated`: positions of inputs whose buffers results may take."""
-    return _Planner(graph, donated).run()
+    planner = Planner(graph, [])
+    planner.plan.place.update((v, Place("input", i)) for i, v in enumerate(graph.inputs))
+    results = set(map(planner.root, graph.outputs))
+    planner.donated = {i for i in donated if planner.root(graph.inputs[i]) not in results}
+    planner.run([Place("output", j) for j in range(len(graph.outputs))])
+    return planner.plan

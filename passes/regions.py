@@ -13,12 +13,13 @@ What the pull reads of trip t, its residuals, the forward loop pushes on a stack
 Residuals are chosen by `weft.passes.residuals`; the loop variable and the constants are none. Nor is a value that
 the loop hands on, x[t+1], where x[t] is one: the backward loop has it from the trip that it ran before. A while
 loop counts its trips. A branch pushes what its own backward part needs, and the same predicate chooses that.
-Loops inside share the stack of the loop around them: what is pushed last is popped first, at any depth.
+Loops inside share the stack of the loop around them: what is pushed last is popped first, at any depth. A constant
+of theirs may be a residual of the loop around, where that is cheaper than what they would push in all their trips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from weft.ir.builder import Builder, Expr
@@ -33,6 +34,8 @@ from weft.passes.dce import dce
 from weft.passes.residuals import free_values, kept_values, recomputed
 from weft.passes.sweep import Longer, Sweep
 
+MANY = 16  # trips of a loop, where their number is not known
+
 
 def nested(op: Op, sweep: Sweep) -> None:
     """Adjoints of a loop's or branch's operands: appends its backward op, and says what it is in the forward part."""
@@ -43,8 +46,8 @@ class _Half:
     """A region cut in two: what it does, and pushes, forth, and what its pull reads, pops and computes back.
 
     wanted: positions of the outputs that have an adjoint. wrt: positions of the inputs that get one. totals: those
-    of them whose adjoint is added to a given one. free: positions of the inputs that the backward part has anyway.
-    carried: how many of the outputs are a next trip's inputs, and the first of those.
+    of them whose adjoint is added to a given one. outside: positions of the inputs that the backward part can have
+    as operands, and their price. carried: how many of the outputs are a next trip's inputs, and the first of those.
     """
 
     def __init__(
@@ -54,13 +57,13 @@ class _Half:
         wanted: Sequence[int],
         wrt: Sequence[int],
         totals: Sequence[int],
-        free: Collection[int],
+        outside: Mapping[int, float],
         carried: tuple[int, int] = (0, 0),
     ) -> None:
         self.region = region
         self.at = carried[1]
         build = Builder(f"d_{region.name}")
-        have = free_values(region.ops, (region.inputs[i] for i in free))
+        have = free_values(region.ops, (region.inputs[i] for i, price in outside.items() if not price))
         self.middle = Value(STACK, "saved")  # the stack, back from the record of this region
         self.sweep = sweep = Sweep(build, active, nested, have, Expr(self.middle, build))
         self.totals = [build.input(region.inputs[i].type, region.inputs[i].name).value for i in totals]
@@ -75,26 +78,26 @@ class _Half:
         self.bottom = sweep.stack.value
         kept_alive = (*self.gradients, self.bottom) if self.bottom is not self.middle else tuple(self.gradients)
         self.ops = dce(Graph(build.name, (), tuple(build.ops), kept_alive)).ops
-        self._choose(have, free, carried)
+        self._choose(have, outside, carried)
 
-    def _choose(self, have: Collection[Value], free: Collection[int], carried: tuple[int, int]) -> None:
+    def _choose(self, have: Collection[Value], outside: Mapping[int, float], carried: tuple[int, int]) -> None:
         """Which values to push, to have from the trip before, and to compute again."""
         region = self.region
         own = {*self.seeds, *self.totals, self.middle, *(r for op in self.ops for r in op.results)}
         reads = [v for op in self.ops for v in op.operands] + self.gradients
         needed = list(dict.fromkeys(v for v in reads if v not in own))
-        maker = {r: op for op in region.ops for r in op.results}
-        kept = kept_values(needed, maker.get, have)
+        price = {region.inputs[i]: cost for i, cost in outside.items()}
+        kept = kept_values(needed, self.sweep.maker.get, have, price)
         self.again = recomputed(kept, needed, region.ops)
         self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
         for j in range(carried[0]):
             if region.outputs[j] in kept and region.inputs[self.at + j] in kept:
                 self.handed.setdefault(region.outputs[j], j)
         self.next = sorted(set(self.handed.values()))
-        self.pushed = [v for v in kept if v not in self.handed]
+        self.pushed = [v for v in kept if v not in self.handed and v not in price]
         self.uses_stack = bool(self.pushed) or self.bottom is not self.middle
         read = {*needed, *(v for op in self.again for v in op.operands)}
-        self.frees = [i for i in sorted(free) if region.inputs[i] in read]
+        self.frees = [i for i in sorted(outside) if region.inputs[i] in read]
 
     @property
     def is_longer(self) -> bool:
@@ -150,24 +153,30 @@ def _loop(op: Op, sweep: Sweep) -> None:
     carried = sorted(useful_carried(op, have, sweep.active))
     read = useful_inputs(body, carried, sweep.active)
     constants = [i for i, v in given.items() if i >= before + count and i in read and v in sweep.active]
+    if not carried and not constants:
+        return
+    trips = _trips(op, sweep) or MANY
+    outside = dict.fromkeys(range(before), 0.0)
+    for i in range(before + count, len(body.inputs)):
+        outside[i] = 0 if sweep.is_free(given[i]) else given[i].type.nbytes / trips
     half = _Half(
         body,
         sweep.active,
         wanted=carried,
         wrt=[*(before + j for j in carried), *constants],
         totals=constants,
-        free=[*range(before), *range(before + count, len(body.inputs))],
+        outside=outside,
         carried=(count, before),
     )
-    trips = Value(I64, "trips") if op.kind is while_loop else None
+    counter = Value(I64, "trips") if op.kind is while_loop else None
     saved = Value(STACK, "saved") if half.uses_stack else None
-    if half.is_longer or trips is not None:
-        sweep.longer[op] = Longer(lambda stack: _longer_loop(op, half, trips, stack, saved), saved)
+    if half.is_longer or counter is not None:
+        sweep.longer[op] = Longer(lambda stack: _longer_loop(op, half, counter, stack, saved), saved)
     deltas = [sweep.finished(op.results[j]) for j in carried]
     state = [*_stack(sweep, saved), *deltas, *_taken(sweep, [given[i] for i in constants])]
     state += [Expr(op.results[j], build) for j in half.next]
     frees = [i for i in half.frees if i >= before]
-    start, stop, step = _backward(op, build, trips)
+    start, stop, step = _backward(op, build, counter)
     index = body.inputs[0] if op.kind is for_loop else Value(I64, "i")
     regions = (half.back(saved is not None, frees, index),)
     operands = [start, stop, *state, *(Expr(given[i], build) for i in frees)]
@@ -206,15 +215,15 @@ def _emit(
     return results
 
 
-def _longer_loop(op: Op, half: _Half, trips: Value | None, stack: Value | None, saved: Value | None) -> list[Op]:
+def _longer_loop(op: Op, half: _Half, counter: Value | None, stack: Value | None, saved: Value | None) -> list[Op]:
     """The forward loop that counts its trips, if asked, and leaves its residuals on a stack, if there are any."""
     body, outside, inside = op.regions[-1], Builder(), Builder()
     inner = Value(STACK, "saved") if saved is not None else None
     inside.ops, left = half.forth(inner)
     more: list[tuple[Value | None, Value | None, Value | None, Value]] = []  # operand, input, output, result
-    if trips is not None:
+    if counter is not None:
         counted = Value(I64, "trips")
-        more.append((outside.constant(0, "i64").value, counted, (Expr(counted, inside) + 1).value, trips))
+        more.append((outside.constant(0, "i64").value, counted, (Expr(counted, inside) + 1).value, counter))
     if saved is not None:
         more.append((stack, inner, left, saved))
     entered, taken, returned, results = ([v for v in column if v is not None] for column in zip(*more, strict=True))
@@ -232,10 +241,16 @@ def _with_inputs(region: Graph, at: int, more: Sequence[Value]) -> Graph:
     return Graph(region.name, (*region.inputs[:at], *more, *region.inputs[at:]), region.ops, region.outputs)
 
 
-def _backward(op: Op, build: Builder, trips: Value | None) -> tuple[Expr, Expr, int]:
+def _trips(op: Op, sweep: Sweep) -> int | None:
+    """How often the body runs, where that is known (and not 0)."""
+    ends = [sweep.number(v) for v in op.operands[:2]] if op.kind is for_loop else [None]
+    return len(range(*ends, op.attrs["step"])) if None not in ends else None  # type: ignore[arg-type]
+
+
+def _backward(op: Op, build: Builder, counter: Value | None) -> tuple[Expr, Expr, int]:
     """Start, stop and step of a for loop that runs the trips in reverse."""
-    if trips is not None:
-        return build.constant(0, "i64"), Expr(trips, build), 1
+    if counter is not None:
+        return build.constant(0, "i64"), Expr(counter, build), 1
     start, stop, step = Expr(op.operands[0], build), Expr(op.operands[1], build), op.attrs["step"]
     one = 1 if step > 0 else -1
     if step == one:
@@ -246,10 +261,12 @@ def _backward(op: Op, build: Builder, trips: Value | None) -> tuple[Expr, Expr, 
 
 def _branch(op: Op, sweep: Sweep) -> None:
     build, given = sweep.build, op.operands[1:]
-    wanted = [k for k, r in enumerate(op.results) if r in sweep.adjoint]
+    wanted = [k for k, r in enumerate(op.results) if r in sweep.adjoint and r in sweep.active]
     wrt = sorted(i - 1 for i in useful_operands(op, wanted, sweep.active))
+    if not wrt:
+        return
     totals = [i for i in wrt if sweep.has_whole(given[i]) and given[i] not in given[:i]]
-    free = [i for i, v in enumerate(given) if sweep.free is None or v in sweep.free]
+    free = {i: 0.0 for i, v in enumerate(given) if sweep.is_free(v)}
     halves = [_Half(region, sweep.active, wanted, wrt, totals, free) for region in op.regions]
     saved = Value(STACK, "saved") if any(half.uses_stack for half in halves) else None
     if any(half.is_longer for half in halves):

@@ -6,7 +6,7 @@ from values that can't be had cheaply to values that are read, and the cheapest 
 
     source ─∞─> v         v can't be computed again: a carried value, or made by an op that costs more
     u ─∞─> v              v is computed again from u
-    v ─bytes─> v'         through each value, the price of keeping it
+    v ─price─> v'         through each value, the price of keeping it: its bytes, or what the caller says
     v' ─∞─> sink          the backward part reads v
 
 found by augmenting paths (Edmonds and Karp 1972). Of all minimum cuts it takes the one nearest to the sink, which
@@ -17,19 +17,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from weft.ir.graph import Op, Value
 from weft.ir.space import CHEAP
 
-REREAD = frozenset({"dynamic_slice", "gather", "bound"})
+AGAIN = CHEAP | frozenset("""
+    dynamic_slice gather bound div reciprocal sign floor ceil trunc rint copysign heaviside fmax fmin isnan isinf
+    isfinite signbit logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not left_shift right_shift
+""".split())
 Network = dict[Any, dict[Any, float]]
 
 
 def is_cheap(op: Op) -> bool:
     """Ops that the backward part may as well run again."""
-    return op.kind.family in ("source", "movement") or op.kind.name in CHEAP or op.kind.name in REREAD
+    return op.kind.family in ("source", "movement") or op.kind.name in AGAIN
 
 
 def free_values(ops: Iterable[Op], inputs: Iterable[Value]) -> set[Value]:
@@ -41,7 +44,12 @@ def free_values(ops: Iterable[Op], inputs: Iterable[Value]) -> set[Value]:
     return free
 
 
-def kept_values(needed: Collection[Value], maker: Callable[[Value], Op | None], free: Collection[Value]) -> list[Value]:
+def kept_values(
+    needed: Collection[Value],
+    maker: Callable[[Value], Op | None],
+    free: Collection[Value],
+    price: Mapping[Value, float],
+) -> list[Value]:
     """The values to keep. `maker`: the op that makes a value, None for inputs; `free`: values that cost nothing."""
     network: Network = {"source": {}, "sink": {}}
     values: list[Value] = []
@@ -52,7 +60,7 @@ def kept_values(needed: Collection[Value], maker: Callable[[Value], Op | None], 
     while todo:
         v = todo.pop()
         values.append(v)
-        _edge(network, (v, "in"), (v, "out"), v.type.nbytes)
+        _edge(network, (v, "in"), (v, "out"), price.get(v, v.type.nbytes))
         op = maker(v)
         if op is None or not is_cheap(op):
             _edge(network, "source", (v, "in"), math.inf)

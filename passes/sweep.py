@@ -51,8 +51,10 @@ class Sweep:
         self.stack = stack
         self.adjoint: dict[Value, Expr] = {}
         self.longer: dict[Op, Longer] = {}
+        self.maker: dict[Value, Op] = {}
 
     def run(self, ops: Sequence[Op]) -> None:
+        self.maker = {r: op for op in ops for r in op.results}
         for op in reversed(ops):
             if any(r in self.adjoint for r in op.results) and any(v in self.active for v in op.operands):
                 self.build.location = op.location
@@ -91,6 +93,14 @@ class Sweep:
         known = self.adjoint.get(value)
         assert known is None or not value.type.is_stack, "a stack is used once"
         self.adjoint[value] = part if known is None else known + part
+
+    def is_free(self, value: Value) -> bool:
+        return self.free is None or value in self.free
+
+    def number(self, value: Value) -> int | None:
+        """The integer that a 0-d constant of the forward part holds."""
+        op = self.maker.get(value)
+        return int(op.attrs["value"]) if op is not None and op.kind.name == "constant" else None
 
     def finished(self, value: Value) -> Expr:
         """The adjoint of a value, at the value's full shape: zeros where nothing depends on it."""

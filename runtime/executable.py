@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from weft.codegen.step import ARRAY_DATA, ARRAY_FLAGS, TUPLE_ITEMS, Step
+from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, TUPLE_ITEMS
+from weft.codegen.step import Step
 from weft.ir.graph import Graph
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 
@@ -25,7 +26,7 @@ KEEP_RESULTS = 2  # per output: a loop holds the last result while the next is m
 
 
 def _struct_offsets_hold() -> bool:
-    """Do tuples and arrays lie in memory as `codegen.step.entry` reads them?"""
+    """Do tuples and arrays lie in memory as `codegen.entry` reads them?"""
     array = np.empty(3)[1:]
     pair = (None, array)
     word = ctypes.c_void_p.from_address
@@ -40,16 +41,15 @@ NATIVE_ENTRY = _struct_offsets_hold()
 
 
 def _entry(library: native.Library, inputs: int) -> Callable[[tuple[np.ndarray, ...]], int]:
-    """The step as a callable over a tuple of arrays; it returns 1 when an input must be copied first."""
+    """The step as a callable over a tuple of arrays; it returns 0, or why there are no results."""
     if NATIVE_ENTRY:
         return library.function("enter", ctypes.c_int64, ctypes.py_object)
-    step = library.function("step", None, ctypes.c_void_p)
+    step = library.function("step", ctypes.c_int64, ctypes.c_void_p)
 
     def enter(arrays: tuple[np.ndarray, ...]) -> int:
         if not all(a.flags.c_contiguous and a.flags.aligned for a in arrays[:inputs]):
-            return 1
-        step((ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays]))
-        return 0
+            return COPY
+        return int(step((ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])))
 
     return enter
 
@@ -69,12 +69,15 @@ class Executable:
         self._kept: list[list[np.ndarray] | None] = [[] if n >= REUSE else None for n in sizes]
         self._arena_size = step.arena
         self._parallel = step.parallel
+        self._bounds = step.bounds
+        self._errors = step.errors
         self._arenas: list[np.ndarray] = []
 
     def __call__(self, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the step.
 
-        A non-contiguous or misaligned argument is copied first. Donated arguments are overwritten.
+        A non-contiguous or misaligned argument is copied first. Donated arguments are overwritten. Raises
+        IndexError when an index was out of bounds, and MemoryError when there is none left for a loop's stack.
         """
         taken = self._taken
         if taken:
@@ -84,13 +87,27 @@ class Executable:
         arena = self._take_arena()
         if self._parallel:
             pool.ensure_started()
-        if self._enter((*arguments, *results, *self._constants, arena)):
+        end = self._enter((*arguments, *results, *self._constants, arena))
+        if end == COPY:
             held = [self._ready(a, i) for i, a in enumerate(arguments)]
             results = [held[taken[j]] if j in taken else r for j, r in enumerate(results)]
-            self._enter((*held, *results, *self._constants, arena))
+            end = self._enter((*held, *results, *self._constants, arena))
+        if end:
+            self._raise(end, arena)
         if arena is not NOTHING and len(self._arenas) < KEEP:
             self._arenas.append(arena)
         return results
+
+    def _raise(self, end: int, arena: np.ndarray) -> None:
+        if end != OUT_OF_BOUNDS:
+            raise MemoryError("no memory for what a loop keeps for its gradient")
+        number, index = arena[self._errors :][:16].view(np.int64)
+        bound = self._bounds[number - 1]
+        axis, size = bound.attrs["axis"], bound.attrs["size"]
+        error = IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
+        if bound.location is not None:
+            error.add_note(f"at {bound.location}")
+        raise error
 
     def _ready(self, a: np.ndarray, i: int) -> np.ndarray:
         """An argument as kernels read it: contiguous, aligned, and writeable if a result will live in it."""

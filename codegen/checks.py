@@ -1,0 +1,46 @@
+"""Indices that may be out of bounds.
+
+A kernel goes on with a clamped index and keeps the worst one that it met, as an unsigned number: a negative index is a
+very large one. At the end of the function around, an index that did not fit is reported to the call, which raises
+IndexError. So a loop stays straight-line code, and one that is known to fit costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from weft.codegen.kernel import Buffer, Check, Report, Statement, Variable
+from weft.codegen.scope import Scope
+from weft.ir.graph import Op
+
+if TYPE_CHECKING:
+    from weft.codegen.lower import Lowering
+
+
+class Checks:
+    """The `bound`s of one kernel. `bounds` numbers those of a step, from 1."""
+
+    def __init__(self, lowering: Lowering, bounds: list[Op]) -> None:
+        self.low = lowering
+        self.bounds = bounds
+        self.reports: list[tuple[Scope, Report]] = []
+        self.error = ""  # the buffer that takes reports
+
+    def check(self, op: Op, index: str, scope: Scope) -> str:
+        """The name of the index, clamped."""
+        low = self.low
+        name, worst = low.names.fresh(op.result.name or "i"), low.names.fresh("worst")
+        size = op.attrs["size"]
+        low.top.statements.insert(0, Variable(worst, "u64", 0))
+        scope.statements.append(Check(name, index, size, worst))
+        if not self.error:
+            self.error = low.names.fresh("error")
+            low.buffers.append(Buffer(self.error, "i64", 2, "error"))
+        self.bounds.append(op)
+        self.reports.append((low.top, Report(worst, size, self.error, len(self.bounds))))
+        return name
+
+    def report(self, top: Scope, statements: list[Statement]) -> None:
+        """Report at the end of `statements` what was checked under `top`."""
+        statements += [report for scope, report in self.reports if scope is top]
+        self.reports = [(scope, report) for scope, report in self.reports if scope is not top]

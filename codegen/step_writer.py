@@ -1,0 +1,211 @@
+"""Writing a step's function: straight-line parts, and where values are (`weft.ir.plan`).
+
+A `Frame` is a graph or region being written; a region that is written gets a frame of its own, in which its plan's
+places are resolved to what the op around it bound them to. Slots are variables of the step's stack frame, which LLVM
+turns into registers; so are the pointers that loops exchange.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weft.codegen.kernel import Kernel, walk
+from weft.codegen.llvm import MEMORY
+from weft.codegen.lower import lower
+from weft.codegen.scalar_llvm import literal
+from weft.ir.graph import Op, Value
+from weft.ir.ops.linalg import free_axes
+from weft.ir.plan import Place, Plan
+from weft.ir.types import TensorType
+
+ALIGN = 64
+SHORT = 128  # statements: longer kernels are called, not inlined
+OWN_THREADS = 1 << 17  # products of that many multiplications use the pool
+
+
+@dataclass
+class Frame:
+    """What a plan's places are while its graph is written.
+
+    base: where in the arena it starts. inputs: pointers. pointers: of each the variable that has it (if the plan
+    moves it, and of the whole graph) or the pointer itself.
+    """
+
+    plan: Plan
+    base: int = 0
+    inputs: Sequence[str] = ()
+    pointers: list[str] = field(default_factory=list)
+    slots: dict[int, str] = field(default_factory=dict)
+    depth: int = 0
+
+
+def memory_type(t: TensorType) -> str:
+    """The LLVM type of one element in memory."""
+    return "ptr" if t.is_stack else MEMORY[t.dtype]
+
+
+def size_of(t: TensorType) -> int:
+    return int(np.prod(t.dims, dtype=np.int64)) * t.np_dtype.itemsize
+
+
+class Writer:
+    """The lines of `@step`, and what it needs."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.lines: list[str] = []
+        self.entry: list[str] = []  # variables, in the function's first block
+        self.count = 0
+        self.kernels: list[Kernel] = []
+        self.inlined: set[str] = set()
+        self.bounds: list[Op] = []
+        self.calls: list[str] = []
+        self.scratch = plan.arena
+        self.widest = 1
+        self.parallel = False
+        self.stacks = False
+
+    # ---- text ----------------------------------------------------------------------------------------
+
+    def fresh(self, hint: str = "t") -> str:
+        self.count += 1
+        return f"%{hint}{self.count}"
+
+    def put(self, line: str) -> None:
+        self.lines.append("  " + line)
+
+    def let(self, text: str, hint: str = "t") -> str:
+        name = self.fresh(hint)
+        self.put(f"{name} = {text}")
+        return name
+
+    def labels(self, *hints: str) -> list[str]:
+        self.count += 1
+        return [f"{hint}.{self.count}" for hint in hints]
+
+    def label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+
+    def variable(self, t: TensorType, hint: str = "s") -> str:
+        """Memory for a small value in the stack frame."""
+        name = self.fresh(hint)
+        kind = memory_type(t) if t.size == 1 else f"[{t.size} x {memory_type(t)}], align 16"
+        self.entry.append(f"  {name} = alloca {kind}")
+        return name
+
+    # ---- places --------------------------------------------------------------------------------------
+
+    def arena_at(self, offset: int) -> str:
+        return self.let(f"getelementptr inbounds i8, ptr %arena, i64 {offset}")
+
+    def at(self, frame: Frame, place: Place, t: TensorType) -> str:
+        """A pointer to a place."""
+        if place.kind == "slot":
+            if place.at not in frame.slots:
+                frame.slots[place.at] = self.variable(t)
+            return frame.slots[place.at]
+        if place.kind == "pointer":
+            name = frame.pointers[place.at]
+            return self.let(f"load ptr, ptr {name}") if frame.depth == 0 or place.at in frame.plan.moved else name
+        if place.kind == "arena":
+            return self.arena_at(frame.base + place.at)
+        return frame.inputs[place.at] if place.kind == "input" else f"%{place.kind}.{place.at}"
+
+    def pointer(self, frame: Frame, v: Value) -> str:
+        return self.at(frame, frame.plan.place[v], v.type)
+
+    def load(self, frame: Frame, v: Value) -> str:
+        """A 0-d value itself."""
+        return self.let(f"load {memory_type(v.type)}, ptr {self.pointer(frame, v)}")
+
+    def copy(self, target: str, source: str, t: TensorType) -> None:
+        if t.size == 1:
+            value = self.let(f"load {memory_type(t)}, ptr {source}")
+            self.put(f"store {memory_type(t)} {value}, ptr {target}")
+        elif t.size:
+            self.put(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size_of(t)}, i1 false)")
+
+    # ---- ops -----------------------------------------------------------------------------------------
+
+    def constant(self, frame: Frame, op: Op) -> None:
+        """A literal goes to its slot; arrays are buffers."""
+        v = op.result
+        if v.shape:
+            return
+        value = op.attrs["value"][()]
+        text = str(int(value)) if v.dtype == "bool" else literal(value, v.dtype)
+        self.put(f"store {memory_type(v.type)} {text}, ptr {self.pointer(frame, v)}")
+
+    def kernel(self, frame: Frame, op: Op) -> None:
+        """A kernel: scratch behind the arena, chunks through the pool."""
+        alias = frame.plan.shared.get(op, {})
+        kernel = lower(op.regions[0], alias, self.bounds)
+        kernel = dataclasses.replace(kernel, name=self._own_name(kernel.name))
+        self.kernels.append(kernel)
+        statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
+        if frame.depth and kernel.chunks == 1 and statements <= SHORT:
+            self.inlined.add(kernel.name)
+        self.note(frame, f"{kernel.name}: {kernel.chunks} chunk{'s' if kernel.chunks > 1 else ''}")
+        values = [*op.operands, *(r for o, r in enumerate(op.results) if o not in alias)]
+        pointers = [self.pointer(frame, v) for v in values]
+        offset = self.plan.arena
+        for b in kernel.buffers[len(values) :]:
+            if b.role == "error":
+                pointers.append("%error")
+                continue
+            pointers.append(self.arena_at(offset))
+            offset += -(-max(b.size * np.dtype(TensorType(b.dtype).np_dtype).itemsize, 1) // ALIGN) * ALIGN
+        self.scratch = max(self.scratch, offset)
+        arguments = ", ".join([*(f"ptr noalias {p}" for p in pointers), "i64 0"])
+        if kernel.chunks > 1:
+            self.parallel = True
+            self._pack(pointers)
+            self.put(f"call void @weft_parallel_for(ptr @{kernel.name}, ptr %pack, i64 {kernel.chunks})")
+        else:
+            self.put(f"call void @{kernel.name}_body({arguments})")
+        if kernel.final:
+            self.put(f"call void @{kernel.name}_final_body({arguments})")
+
+    def _own_name(self, name: str) -> str:
+        taken = {k.name for k in self.kernels}
+        names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
+        return next(n for n in names if n not in taken)
+
+    def _pack(self, pointers: Sequence[str]) -> None:
+        self.widest = max(self.widest, len(pointers))
+        for i, p in enumerate(pointers):
+            at = self.let(f"getelementptr inbounds ptr, ptr %pack, i64 {i}")
+            self.put(f"store ptr {p}, ptr {at}")
+
+    def dot(self, frame: Frame, op: Op) -> None:
+        """A product of the library's."""
+        a, b = op.operands
+        batch, contract = op.attrs["batch"], op.attrs["contract"]
+        nb = len(batch[0])
+        size = lambda dims: int(np.prod(dims, dtype=np.int64))  # noqa: E731
+        fa, fb = free_axes(len(a.shape), batch[0], contract[0]), free_axes(len(b.shape), batch[1], contract[1])
+        m, n = size([a.shape[i] for i in fa]), size([b.shape[i] for i in fb])
+        k, groups = size([a.shape[i] for i in contract[0]]), size([a.shape[i] for i in batch[0]])
+        ta = int(tuple(range(len(a.shape))) != (*batch[0], *fa, *contract[0]))
+        tb = int(tuple(range(len(b.shape))) != (*batch[1], *contract[1], *fb))
+        lda, ldb = max(1, m if ta else k), max(1, k if tb else n)
+        pa, pb, pc = (self.pointer(frame, v) for v in (a, b, op.result))
+        head = f"i64 {ta}, i64 {tb}, i64 {m}, i64 {n}, i64 {k}, ptr {pa}, i64 {lda}, ptr {pb}, i64 {ldb}"
+        head += f", ptr {pc}, i64 {max(1, n)}"
+        name = op.result.dtype
+        if nb == 0:
+            self.put(f"call void @weft_gemm_{name}({head}, i64 0)")
+        else:
+            self.put(f"call void @weft_gemm_batch_{name}({head}, i64 {groups}, i64 {m * k}, i64 {k * n}, "
+                     f"i64 {m * n}, i64 0)")  # fmt: skip
+        self.parallel = self.parallel or m * n * k * max(groups, 1) > OWN_THREADS
+        self.note(frame, f"gemm {name} {f'{groups} x ' if nb else ''}{m} x {k} x {n}")
+
+    def note(self, frame: Frame, text: str) -> None:
+        """One line of what the step does."""
+        self.calls.append("  " * frame.depth + text)
