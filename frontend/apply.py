@@ -14,7 +14,8 @@ import numpy as np
 from weft.frontend.capture import Known, Outer, Trace
 from weft.frontend.location import here
 from weft.frontend.storage import Storage
-from weft.frontend.tracer import Tracer, as_tracer, assign, innermost, read
+from weft.frontend.tracer import Tracer, as_tracer, innermost, read
+from weft.frontend.writes import assign
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.interpret import interpret
 from weft.ir.types import dtype_name

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from weft.frontend import tree
-from weft.frontend.convert import hooks
 from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
+from weft.frontend.convert import hooks
 from weft.frontend.errors import ArgumentError
 from weft.frontend.numpy_api import surface
 from weft.frontend.options import Options, as_tuple, unhashable

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend import regions, tree
+from weft.frontend import branches, regions, tree
 from weft.frontend.capture import Trace, youngest
 from weft.frontend.errors import ControlFlowError, ShapeError, message
 from weft.frontend.numpy_api import surface
-from weft.frontend.regions import State, Undefined, leaf_of
+from weft.frontend.region_parts import State, Undefined, leaf_of
 from weft.frontend.tracer import Tracer, full
 
 __all__ = ["associative_scan", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
@@ -58,7 +58,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 
         return run
 
-    regions.branch(pred, side(true_fun), side(false_fun), result.state)
+    branches.branch(pred, side(true_fun), side(false_fun), result.state)
     return result.value
 
 

@@ -29,7 +29,7 @@ from weft.frontend.errors import (
 from weft.frontend.location import in_subscript
 from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS, METHODS
 from weft.frontend.operators import Operators, named
-from weft.frontend.storage import Path, Storage, View, read_path, shows_copy, write_path
+from weft.frontend.storage import Path, Storage, View, read_path, shows_copy
 from weft.ir import ops
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY, IRTypeError, OpDef
@@ -286,55 +286,9 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     return Tracer(trace, result, None, storage, path)
 
 
-def bounded(index: Tracer, size: int, axis: int, signed: bool = True) -> Tracer:
-    """An index (i64) into an axis, negative ones counted from its end, and checked."""
-    if signed:
-        negative = emit(REGISTRY["less"], index, constant(index, 0, "i64"))
-        from_end = emit(REGISTRY["add"], index, constant(index, size, "i64"))
-        index = emit(REGISTRY["where"], negative, from_end, index)
-    return emit(REGISTRY["bound"], index, size=size, axis=axis)
-
-
 def detached(tracer: Tracer) -> Tracer:
     """The tracer's value as an array of its own."""
     return Tracer(tracer.home, tracer.value, tracer.weak)
-
-
-def assign(target: Tracer, value: Tracer) -> None:
-    """`target[...] = value`, which has the target's dtype and broadcasts to its shape.
-
-    Raises ValueError where NumPy's view would be read-only, ShapeError when the shapes don't fit.
-    """
-    for t in (target, value):
-        if not t.home.active:
-            raise_leak(t.value)
-    value = broadcast_to(value, target.shape)
-    storage = target.storage
-    trace, around = innermost([target, value]), youngest()
-    if around is not None and around.serial > trace.serial:
-        trace = around
-    new = read(trace, value)
-    storage.move_to(trace)
-    write_path(storage, target.path, new)
-    if target.weak is not None:
-        target.weak = None
-
-
-def broadcast_to(tracer: Tracer, shape: tuple[int, ...]) -> Tracer:
-    """The tracer at a shape that an assignment asks for: leading axes of size 1 may go."""
-    extra = tracer.ndim - len(shape)
-    if extra > 0 and tracer.shape[:extra] == (1,) * extra:
-        tracer = emit(ops.movement.reshape, tracer, shape=tracer.shape[extra:])
-    if tracer.shape == shape:
-        return tracer
-    try:
-        fits = np.broadcast_shapes(tracer.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        text = f"could not broadcast input array from shape {tracer.shape} into shape {shape}"
-        raise ShapeError(message(text, [tracer.value]))
-    return emit(ops.movement.broadcast, tracer, shape=shape)
 
 
 def emit_source(like: Tracer, op: OpDef, **attrs: Any) -> Tracer:

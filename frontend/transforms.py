@@ -28,8 +28,8 @@ from weft.frontend.arguments import (
     signature_of,
     weak_of,
 )
-from weft.frontend.convert import hooks
 from weft.frontend.capture import Known, Outer, Trace
+from weft.frontend.convert import hooks
 from weft.frontend.errors import GradientError, came_from, message, type_text
 from weft.frontend.numpy_api import surface
 from weft.frontend.tracer import Tracer, as_tracer, cast, read

@@ -16,7 +16,8 @@ import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, UnsupportedError, message
 from weft.frontend.numpy_api.registry import FUNCTIONS, UFUNCS, method
-from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, assign, cast, constant, emit
+from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit
+from weft.frontend.writes import assign
 from weft.ir import ops
 from weft.ir.opdef import BY_NUMPY
 from weft.ir.types import NAMES, dtype_name

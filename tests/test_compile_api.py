@@ -168,7 +168,7 @@ def test_a_python_scalar_is_traced(compiled, backend):
 def test_guards(compiled, backend):
     @compiled
     def f(x, n, flag, lr):
-        for _ in range(n):
+        for _ in weft.unroll(range(n)):
             x = x * 2
         return x + lr if flag else x - lr
 
@@ -477,7 +477,8 @@ def test_lower(compiled):
         return y
 
     text = str(double.lower(np.ones(2), 1))
-    assert text.startswith("def double(x: f64[2], n: i64) -> f64[2]:")
+    assert text.startswith("@region\ndef body(i: i64, y: f64[2]) -> f64[2]:") and "for_loop(i64(0), n, y," in text
+    assert "def double(x: f64[2], n: i64) -> f64[2]:")
     assert "y: f64[2] = mul(x, f64(2.0))" in text and "test_compile_api.py" in text
 
 

@@ -2,6 +2,8 @@
 
     @weft.compile                          compile(f), grad(f), value_and_grad(f), vjp(f, x), jvp(f, (x,), (t,))
     def step(params, x, y): ...            weft.tree: nested containers of arrays
+    for i in weft.unroll(range(n)): ...    unroll, rolled: how a loop is captured
+    weft.scan(f, init, xs)                 cond, switch, while_loop, fori_loop, scan, map, associative_scan
 
 The names are loaded when they are first used, so that `import weft` costs little more than `import numpy`.
 """
@@ -13,13 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from weft.frontend import errors, tree
+    from weft.frontend.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
+    from weft.frontend.convert.iteration import Rolled as rolled
+    from weft.frontend.convert.iteration import Unrolled as unroll
     from weft.frontend.errors import WeftError
     from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
 
     compile: Any
 
 __version__ = "0.1.0"
-__all__ = ["WeftError", "compile", "errors", "grad", "jvp", "tree", "value_and_grad", "vjp"]
+__all__ = [
+    "WeftError", "associative_scan", "compile", "cond", "errors", "fori_loop", "grad", "jvp", "map", "rolled", "scan",
+    "switch", "tree", "unroll", "value_and_grad", "vjp", "while_loop",
+]  # fmt: skip
 
 # Public name -> (module, name there; "" for the module itself).
 _WHERE = {
@@ -27,6 +35,12 @@ _WHERE = {
     "value_and_grad": ("weft.frontend.transforms", "value_and_grad"),
     "vjp": ("weft.frontend.transforms", "vjp"),
     "jvp": ("weft.frontend.transforms", "jvp"),
+    **{
+        name: ("weft.frontend.control", name)
+        for name in ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
+    },
+    "rolled": ("weft.frontend.convert.iteration", "Rolled"),
+    "unroll": ("weft.frontend.convert.iteration", "Unrolled"),
     "tree": ("weft.frontend.tree", ""),
     "errors": ("weft.frontend.errors", ""),
     "WeftError": ("weft.frontend.errors", "WeftError"),

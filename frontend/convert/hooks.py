@@ -18,14 +18,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from weft.frontend import regions, tree
+from weft.frontend import branches, region_parts, regions, tree
 from weft.frontend.capture import back_to, mark, youngest
 from weft.frontend.convert.builtin import BUILTINS
 from weft.frontend.convert.iteration import Rolled, Series, Unrolled, as_series
 from weft.frontend.convert.source import convert_callable
 from weft.frontend.errors import UnsupportedError, message
 from weft.frontend.numpy_api.writable import CREATED, owned
-from weft.frontend.regions import State, Undefined
+from weft.frontend.region_parts import State, Undefined
 from weft.frontend.tracer import Tracer
 from weft.ir.types import dtype_name
 
@@ -79,7 +79,7 @@ def is_open(value: Any) -> bool:
 
 def if_(test: Any, then: Callable[[], Any], orelse: Callable[[], Any], state: State) -> None:
     if is_open(test):
-        regions.branch(test, then, orelse, state)
+        branches.branch(test, then, orelse, state)
     elif test:
         then()
     else:
@@ -99,7 +99,7 @@ def choose(test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any
         return run
 
     one = State(("the conditional expression",), lambda: list(result), lambda v: result.__setitem__(0, v[0]))
-    regions.branch(test, side(then), side(orelse), one)
+    branches.branch(test, side(then), side(orelse), one)
     return result[0]
 
 
@@ -147,7 +147,7 @@ def _truth(value: Any, like: Tracer) -> Any:
         return bool(value)
     trace = youngest()
     assert trace is not None
-    found = regions.truth_of(value, trace)
+    found = region_parts.truth_of(value, trace)
     return Tracer(found.home, found.value, bool)
 
 
@@ -156,7 +156,7 @@ def not_(value: Any) -> Any:
         return not value
     trace = youngest()
     assert trace is not None
-    made: Tracer = np.logical_not(regions.truth_of(value, trace))  # type: ignore[call-overload]
+    made: Tracer = np.logical_not(region_parts.truth_of(value, trace))  # type: ignore[call-overload]
     return Tracer(made.home, made.value, bool)
 
 
@@ -231,10 +231,8 @@ class _Containers:
         """Put them back as they were; whether they had changed."""
         changed = False
         for value, old in self.seen:
-            same = len(value) == len(old) and (
-                value == old if isinstance(value, set) else all(a is b for a, b in zip(_items(value), _items(old), strict=True))
-            )
-            if not same:
+            now, then = _items(value), _items(old)
+            if len(now) != len(then) or any(a is not b for a, b in zip(now, then, strict=True)):
                 changed = True
                 value.clear()
                 value.extend(old) if isinstance(value, list) else value.update(old)
@@ -242,7 +240,7 @@ class _Containers:
 
 
 def _items(container: Any) -> Any:
-    return [x for pair in container.items() for x in pair] if isinstance(container, dict) else container
+    return [x for pair in container.items() for x in pair] if isinstance(container, dict) else list(container)
 
 
 class _NotKept(Exception):
@@ -288,7 +286,7 @@ def for_(
     reads: Sequence[Callable[[], Any]],
 ) -> None:
     """`for item in iterable: body(item)`, as long as `go()` holds where it is given (the loop has a `break`)."""
-    if isinstance(iterable, Unrolled):
+    if isinstance(iterable, Unrolled) and not isinstance(iterable, Rolled):
         _run(iter(iterable), body, go, state)
         return
     series = as_series(iterable)
@@ -325,7 +323,7 @@ def _run(items: Iterator[Any], body: Callable[[Any], Any], go: Callable[[], Any]
 def _run_rest(items: Iterator[Any], body: Callable[[Any], Any], go: Callable[[], Any], more: Any, state: State) -> None:
     """The trips that are left, each in a branch that is taken if no trip before has ended the loop."""
     for item in items:
-        regions.branch(more, lambda item=item: body(item), lambda: None, state)  # type: ignore[misc]
+        branches.branch(more, lambda item=item: body(item), lambda: None, state)  # type: ignore[misc]
         more = go()
         if not is_open(more) and not more:
             return

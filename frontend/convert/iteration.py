@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend.tracer import Tracer
+from weft.frontend.tracer import Tracer, as_tracer
 
 Number = Any  # an int, or a weak tracer of one
 
@@ -79,8 +79,6 @@ def as_series(iterable: Any) -> Series | None:
 def _item(array: np.ndarray, i: Any) -> Any:
     if type(i) is not Tracer:
         return array[i]
-    from weft.frontend.tracer import as_tracer
-
     return as_tracer(array, i)[i]
 
 
@@ -96,10 +94,9 @@ def enumerate_(iterable: Any, start: Any = 0) -> Any:
     series = as_series(iterable)
     if series is None or series.step != 1 or type(series.start) is Tracer:
         return enumerate(iterable, start)
-    first = series.start
-    return Series(
-        series.start, series.stop, 1, lambda i: (i - first + start if first or start else i, series.at(i)), series.traced
-    )
+    shift = start - series.start
+    count = lambda i: i + shift if shift else i  # noqa: E731
+    return Series(series.start, series.stop, 1, lambda i: (count(i), series.at(i)), series.traced)
 
 
 def zip_(*iterables: Any, strict: bool = False) -> Any:

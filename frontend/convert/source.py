@@ -107,7 +107,7 @@ def _compile(inner: ast.stmt, code: CodeType) -> CodeType | None:
     if not found:
         return None
     made = found[0]
-    if set(made.co_freevars) - set(names) or made.co_varnames[: made.co_argcount] != code.co_varnames[: code.co_argcount]:
+    if set(made.co_freevars) - set(names) or made.co_argcount != code.co_argcount:
         return None
     return made.replace(co_qualname=code.co_qualname, co_flags=made.co_flags | (code.co_flags & 0xFFFF00))
 
@@ -188,7 +188,7 @@ def convert_callable(function: Callable[..., Any], hooks: Any) -> Callable[..., 
     if isinstance(function, functools.partial):
         inner = convert_callable(function.func, hooks)
         return function if inner is function.func else functools.partial(inner, *function.args, **function.keywords)
-    call = getattr(type(function), "__call__", None)
+    call = vars(type(function)).get("__call__")
     if isinstance(call, FunctionType) and not isinstance(function, type):
         made = convert(call, hooks)
         return function if made is call else types.MethodType(made, function)

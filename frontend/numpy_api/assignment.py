@@ -20,8 +20,9 @@ from weft.frontend.numpy_api.indexing import Placed
 from weft.frontend.numpy_api.keywords import normal_axis
 from weft.frontend.numpy_api.moves import find_tracer, flat, iota, permuted, reshaped, spread, unsupported
 from weft.frontend.numpy_api.registry import implements, method
-from weft.frontend.tracer import Tracer, as_tracer, assign, broadcast_to, cast, emit
+from weft.frontend.tracer import Tracer, as_tracer, cast, emit
 from weft.frontend.ufunc_rules import truth
+from weft.frontend.writes import assign, broadcast_to
 from weft.ir import ops
 
 

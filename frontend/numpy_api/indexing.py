@@ -23,7 +23,7 @@ import numpy as np
 from weft.frontend.errors import IndexingError, message
 from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
 from weft.frontend.numpy_api.registry import method
-from weft.frontend.tracer import Tracer, as_tracer, bounded, cast, constant, emit
+from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
 from weft.ir import ops
 from weft.ir.types import broadcast_dims
 
@@ -293,3 +293,12 @@ def _with_new_axes(
         elif isinstance(e, slice):
             shape.append(next(rest))
     return tuple(shape)
+
+
+def bounded(index: Tracer, size: int, axis: int, signed: bool = True) -> Tracer:
+    """An index (i64) into an axis, negative ones counted from its end, and checked."""
+    if signed:
+        negative = emit(ops.logic.less, index, constant(index, 0, "i64"))
+        from_end = emit(ops.elementwise.add, index, constant(index, size, "i64"))
+        index = emit(ops.logic.where, negative, from_end, index)
+    return emit(ops.update.bound, index, size=size, axis=axis)
