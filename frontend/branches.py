@@ -26,7 +26,9 @@ from weft.frontend.region_parts import (
     replaced,
     same,
     settle_type,
+    shown_name,
     store_all,
+    structure_text,
     truth_of,
     zero,
 )
@@ -111,7 +113,8 @@ def _joined(k: int, name: str, x: Any, y: Any, outputs: dict[Key, tuple[Any, Any
     leaves, treedef = tree.flatten(x)
     others, other = tree.flatten(y)
     if treedef != other:
-        text = f"{name} is {treedef} after one side of the branch and {other} after the other"
+        sides = f"{structure_text(treedef)} after one side of the branch and {structure_text(other)} after the other"
+        text = f"{shown_name(name)} is {sides}"
         raise ControlFlowError(message(text, (), "Both sides have to give it the same structure."))
     paths = treedef.paths(name)
     for n, (p, q) in enumerate(zip(leaves, others, strict=True)):
@@ -121,10 +124,10 @@ def _joined(k: int, name: str, x: Any, y: Any, outputs: dict[Key, tuple[Any, Any
             text = f"{paths[n]} is one {type(p).__name__} or another after the branch, and no number or array"
             raise ControlFlowError(message(text, (), "Only numbers and arrays can depend on a traced condition."))
         one, two = leaf_of(paths[n], p), leaf_of(paths[n], q)
-        leaf = settle_type(one, two, "one side of the branch")
-        if one.type.dims != two.type.dims:
-            sides = f"{type_text(one.type)} after one side of the branch, {type_text(two.type)} after the other"
-            text = f"{paths[n]} is {sides}"
-            raise ControlFlowError(message(text, (), "Both sides have to give it one shape."))
+        if one.type.dims != two.type.dims or (one.weak is two.weak is None and one.type != two.type):
+            sides = f"{type_text(one.type)} after one side of the branch and {type_text(two.type)} after the other"
+            text = f"{shown_name(paths[n])} is {sides}"
+            raise ControlFlowError(message(text, (), "Both sides have to give it one dtype and shape."))
+        leaf = settle_type(one, two, "the branch")
         outputs[k, n] = (p, q, leaf)
     return x

@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend import branches, regions, tree
+from weft.frontend import regions, tree
+from weft.frontend.branches import branch
 from weft.frontend.capture import Trace, youngest
+from weft.frontend.convert.hooks import call
 from weft.frontend.errors import ControlFlowError, ShapeError, message
 from weft.frontend.numpy_api import surface
 from weft.frontend.region_parts import State, Undefined, leaf_of
@@ -49,16 +51,16 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     dtypes, else ControlFlowError.
     """
     if type(pred) is not Tracer:
-        return true_fun(*operands) if pred else false_fun(*operands)
+        return call(true_fun if pred else false_fun, *operands)
     result = _Variable(Undefined("result"), "result")
 
     def side(function: Callable[..., Any]) -> Callable[[], None]:
         def run() -> None:
-            result.value = function(*operands)
+            result.value = call(function, *operands)
 
         return run
 
-    branches.branch(pred, side(true_fun), side(false_fun), result.state)
+    branch(pred, side(true_fun), side(false_fun), result.state)
     return result.value
 
 
@@ -67,9 +69,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     if not branches:
         raise ValueError("weft.switch needs a branch")
     if type(index) is not Tracer:
-        return branches[min(max(operator.index(index), 0), len(branches) - 1)](*operands)
+        return call(branches[min(max(operator.index(index), 0), len(branches) - 1)], *operands)
     if len(branches) == 1:
-        return branches[0](*operands)
+        return call(branches[0], *operands)
     half = len(branches) // 2
     return cond(
         index < half,
@@ -88,13 +90,13 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     loop = _Variable(init_val, "val")
 
     def body() -> None:
-        loop.value = body_fun(loop.value)
+        loop.value = call(body_fun, loop.value)
 
     if youngest() is None:
         while cond_fun(loop.value):
             body()
     else:
-        regions.while_loop(lambda: cond_fun(loop.value), body, loop.state)
+        regions.while_loop(lambda: call(cond_fun, loop.value), body, loop.state)
     return loop.value
 
 
@@ -103,7 +105,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     loop = _Variable(init_val, "val")
 
     def body(i: Any) -> None:
-        loop.value = body_fun(i, loop.value)
+        loop.value = call(body_fun, i, loop.value)
 
     if youngest() is None:
         for i in range(operator.index(lower), operator.index(upper)):
@@ -135,11 +137,11 @@ def scan(
             found.append(y)
         ordered = found[::-1] if reverse else found
         return carry, tree.map(lambda *items: np.stack(items), *ordered) if ordered else None
-    stacks = _stacks(lambda: f(init, row(rows[0]))[1], n)
+    stacks = _stacks(lambda: call(f, init, row(rows[0]))[1], n)
     loop = _Variable(init, "carry")
 
     def body(i: Any) -> None:
-        loop.value, y = f(loop.value, row(i))
+        loop.value, y = call(f, loop.value, row(i))
         tree.map(lambda s, item: s.__setitem__(i, item), stacks, y)
 
     regions.for_loop(rows.start, rows.stop, rows.step, body, loop.state)
@@ -163,14 +165,19 @@ def _stacks(function: Callable[[], Any], n: int) -> Any:
     around = youngest()
     assert around is not None
     with Trace("shapes", region=True):
-        types = tree.map(lambda y: leaf_of("y", y).type, function())
+        row = function()
     like = Tracer(around, around.constant(False, "bool"))
-    return tree.map(lambda t: full(like, (n, *t.dims), 0, t.dtype), types)
+
+    def zeros(y: Any) -> Tracer:
+        type_ = leaf_of("y", y).type
+        return full(like, (n, *type_.dims), 0, type_.dtype)
+
+    return tree.map(zeros, row)
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
     """`f(x)` for each row x of the arrays of the tree `xs`, stacked."""
-    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+    return scan(lambda _, x: (None, call(f, x)), None, xs)[1]
 
 
 def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
@@ -187,7 +194,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
         raise ShapeError(message("associative_scan takes arrays of one length"))
 
     def combine(a: list[Any], b: list[Any]) -> list[Any]:
-        out = fn(tree.unflatten(treedef, a), tree.unflatten(treedef, b))
+        out = call(fn, tree.unflatten(treedef, a), tree.unflatten(treedef, b))
         if tree.structure(out) != treedef:
             raise ControlFlowError(message("fn has to return the structure of elems"))
         return tree.leaves(out)

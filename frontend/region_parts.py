@@ -34,18 +34,18 @@ class Undefined:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "why", why)
 
-    def _raise(self, *_: Any, **__: Any) -> Any:
+    def refuse(self, *_: Any, **__: Any) -> Any:
         why = self.why or "it is not assigned before"
         raise ControlFlowError(message(f"uses {self.name}, but {why}", (), f"Assign {self.name} before it."))
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__") and attribute not in ("__array_ufunc__", "__array__"):
             raise AttributeError(attribute)
-        return self._raise()
+        return self.refuse()
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _raise
-    __getitem__ = __iter__ = __len__ = __bool__ = __float__ = __int__ = __index__ = __call__ = _raise
-    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _raise
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = refuse
+    __getitem__ = __iter__ = __len__ = __bool__ = __float__ = __int__ = __index__ = __call__ = refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = refuse
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,17 @@ class Body:
         return Graph(name, (*self.inputs, *rest), tuple(self.trace.builder.ops), tuple(self.outputs))
 
 
+def shown_name(path: str) -> str:
+    """A variable as the user knows it: the results of `return` have none."""
+    return "the function's result" if path.startswith("result__") else path
+
+
+def structure_text(treedef: tree.TreeDef) -> str:
+    """`None`, `an array`, `[*, *]`."""
+    text = repr(treedef)[len("TreeDef(") : -1]
+    return "an array or number" if text == "*" else text
+
+
 def is_number(leaf: Any) -> bool:
     """Whether a leaf can be carried: an array, a tracer, a number."""
     return isinstance(leaf, Tracer | np.ndarray | np.generic) or type(leaf) in WEAK_DTYPES
@@ -108,7 +119,7 @@ def settle_type(old: Leaf, new: Leaf, what: str) -> Leaf:
         return Leaf(old.path, TensorType(dtype, strong.type.dims), None)
     if old.type != new.type:
         advice = f"Give {old.path} its final dtype and shape before it."
-        text = f"{old.path} is {type_text(old.type)} before {what} and {type_text(new.type)} after it"
+        text = f"{shown_name(old.path)} is {type_text(old.type)} before {what} and {type_text(new.type)} after it"
         raise ControlFlowError(message(text, (), advice))
     return old
 

@@ -36,7 +36,9 @@ from weft.frontend.region_parts import (
     replaced,
     same,
     settle_type,
+    shown_name,
     store_all,
+    structure_text,
     truth_of,
     zero,
 )
@@ -165,7 +167,8 @@ class Carry:
             leaves, treedef = tree.flatten(old)
             others, other = tree.flatten(new)
             if treedef != other:
-                text = f"{name} is {treedef} before {self.what} and {other} after it"
+                kinds = f"{structure_text(treedef)} before {self.what} and {structure_text(other)} after it"
+                text = f"{shown_name(name)} is {kinds}"
                 raise ControlFlowError(message(text, (), "It has to keep its structure."))
             paths = treedef.paths(name)
             for n, (a, b) in enumerate(zip(leaves, others, strict=True)):

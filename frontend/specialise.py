@@ -19,6 +19,7 @@ from weft.frontend.arguments import argument_tracer, identifier, input_type, nam
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
 from weft.frontend.errors import ArgumentError, message
 from weft.frontend.origins import Origins
+from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
 from weft.ir.graph import Graph, Value
@@ -166,6 +167,8 @@ def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[
     leaf = None
     for n in range(len(leaves)):  # not enumerate, which would hold another reference
         leaf = leaves[n]
+        if isinstance(leaf, Undefined):
+            leaf.refuse()
         if type(leaf) is not Tracer:
             fresh = type(leaf) is np.ndarray and sys.getrefcount(leaf) <= _UNSHARED
             places.append(("fresh" if fresh else "constant", leaf))

@@ -25,6 +25,7 @@ from weft.frontend.convert.iteration import Rolled, Series, Unrolled, as_series
 from weft.frontend.convert.source import convert_callable
 from weft.frontend.errors import UnsupportedError, message
 from weft.frontend.numpy_api.writable import CREATED, owned
+from weft.frontend.operators import named
 from weft.frontend.region_parts import State, Undefined
 from weft.frontend.tracer import Tracer
 from weft.ir.types import dtype_name
@@ -100,7 +101,7 @@ def choose(test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any
 
     one = State(("the conditional expression",), lambda: list(result), lambda v: result.__setitem__(0, v[0]))
     branches.branch(test, side(then), side(orelse), one)
-    return result[0]
+    return named(result[0], 2)
 
 
 def and_(*values: Callable[[], Any]) -> Any:
@@ -346,6 +347,10 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`: the user's functions are converted, built-ins and NumPy's makers know tracers."""
     if youngest() is None:
         return function(*args, **kwargs)
+    return named(_call(function, args, kwargs), 2)
+
+
+def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
         special, makes = BUILTINS.get(function), function in CREATED
     except TypeError:  # no hash
@@ -391,7 +396,7 @@ def augment(op: str, target: Any, value: Any) -> Any:
     """`target += value`."""
     if type(target) is np.ndarray and type(value) is Tracer:
         target = _taken_over(target)
-    return _INPLACE[op](target, value)
+    return named(_INPLACE[op](target, value), 2)
 
 
 def raise_not_own() -> NoReturn:

@@ -94,13 +94,13 @@ class _Function(ast.NodeTransformer):
         then = self._closure("then", node.body, names, node)
         orelse = self._closure("orelse", node.orelse, names, node)
         setter, state = self._state(names, node)
-        call = self._hook("if_", [test, _load(then.name), _load(orelse.name), state], node)
-        return [then, orelse, *setter, _at(ast.Expr(call), node)]
+        call = self._hook("if_", [test, _load(then.name), _load(orelse.name), state], node.test)
+        return [then, orelse, *setter, _at(ast.Expr(call), node.test)]
 
     def visit_While(self, node: ast.While) -> list[ast.stmt]:
         names = self._variables([*node.body, ast.Expr(node.test)])
         reads = self._reads([*node.body, ast.Expr(node.test)], node)
-        test_expr = node.test
+        test_place = test_expr = node.test
         stops = self.stops.get(node, [])
         if stops:
             tests: list[ast.expr] = [ast.UnaryOp(ast.Not(), _load(f)) for f in stops]
@@ -109,8 +109,8 @@ class _Function(ast.NodeTransformer):
         test = self._closure("test", [_at(ast.Return(test_expr), node.test)], names, node)
         body = self._closure("body", node.body, names, node)
         setter, state = self._state(names, node)
-        call = self._hook("while_", [_load(test.name), _load(body.name), state, reads], node)
-        return [test, body, *setter, _at(ast.Expr(call), node)]
+        call = self._hook("while_", [_load(test.name), _load(body.name), state, reads], test_place)
+        return [test, body, *setter, _at(ast.Expr(call), test_place)]
 
     def visit_For(self, node: ast.For) -> list[ast.stmt]:
         target = _at(ast.Assign([node.target], _load("item__")), node.target)
@@ -128,8 +128,10 @@ class _Function(ast.NodeTransformer):
             found.append(test)
             stop = _load(test.name)
         setter, state = self._state(names, node)
-        call = self._hook("for_", [iterable, _load(body.name), stop, state, reads], node)
-        return [*found, *setter, _at(ast.Expr(call), node)]
+        head = ast.copy_location(ast.Expr(stop), node)  # the `for` line alone
+        head.end_lineno, head.end_col_offset = node.iter.end_lineno, node.iter.end_col_offset
+        call = self._hook("for_", [iterable, _load(body.name), stop, state, reads], head)
+        return [*found, *setter, _at(ast.Expr(call), head)]
 
     def visit_Try(self, node: ast.Try) -> ast.stmt:
         node.body, node.orelse = self.block(node.body), self.block(node.orelse)
