@@ -1,33 +1,53 @@
 """Stacks in compiled code, as LLVM IR: a block of memory that doubles when it is full.
 
-    {next, base, top, size}     next: the call's stacks are in a list, and freed together when it ends
+    {next, base, top, size}     next: a call's stacks are in a list
+
+When a call ends it leaves its stacks to the next one, as fresh pages cost more than what is written to them: those of
+up to `KEEP` bytes are a list that whoever calls next takes whole. `release` frees them.
 """
 
 from __future__ import annotations
 
-STACKS = """\
+KEEP = 1 << 28  # bytes
+
+STACKS = f"""\
 declare ptr @malloc(i64)
 declare ptr @realloc(ptr, i64)
 declare void @free(ptr)
 
-; A new stack, entered in the list; null when there is no memory.
-define internal ptr @weft_stack_new(ptr %list) nounwind {
-  %s = call ptr @malloc(i64 32)
-  %none = icmp eq ptr %s, null
-  br i1 %none, label %end, label %made
-made:
+@weft_kept = internal global ptr null
+
+; An empty stack, entered in the list: a spare one or a new one; null when there is no memory.
+define internal ptr @weft_stack_new(ptr %list, ptr %spares) nounwind {{
+  %spare = load ptr, ptr %spares
+  %none = icmp eq ptr %spare, null
+  br i1 %none, label %make, label %take
+take:
+  %other = load ptr, ptr %spare
+  store ptr %other, ptr %spares
+  br label %enter
+make:
+  %new = call ptr @malloc(i64 32)
+  %failed = icmp eq ptr %new, null
+  br i1 %failed, label %end, label %clear
+clear:
+  call void @llvm.memset.p0.i64(ptr %new, i8 0, i64 32, i1 false)
+  br label %enter
+enter:
+  %s = phi ptr [ %spare, %take ], [ %new, %clear ]
+  %top.at = getelementptr inbounds i8, ptr %s, i64 16
+  store i64 0, ptr %top.at
   %next = load ptr, ptr %list
   store ptr %next, ptr %s
-  %base.at = getelementptr inbounds i8, ptr %s, i64 8
-  call void @llvm.memset.p0.i64(ptr %base.at, i8 0, i64 24, i1 false)
   store ptr %s, ptr %list
   br label %end
 end:
-  ret ptr %s
-}
+  %r = phi ptr [ %s, %enter ], [ null, %make ]
+  ret ptr %r
+}}
 
 ; Room for a record on top of the stack; null when there is no memory.
-define internal ptr @weft_stack_push(ptr %s, i64 %bytes) alwaysinline nounwind {
+define internal ptr @weft_stack_push(ptr %s, i64 %bytes) alwaysinline nounwind {{
   %top.at = getelementptr inbounds i8, ptr %s, i64 16
   %size.at = getelementptr inbounds i8, ptr %s, i64 24
   %top = load i64, ptr %top.at
@@ -46,9 +66,9 @@ push:
   ret ptr %room
 fail:
   ret ptr null
-}
+}}
 
-define internal i1 @weft_stack_grow(ptr %s, i64 %least) noinline cold nounwind {
+define internal i1 @weft_stack_grow(ptr %s, i64 %least) noinline cold nounwind {{
   %base.at = getelementptr inbounds i8, ptr %s, i64 8
   %size.at = getelementptr inbounds i8, ptr %s, i64 24
   %base = load ptr, ptr %base.at
@@ -65,10 +85,10 @@ keep:
   ret i1 true
 fail:
   ret i1 false
-}
+}}
 
 ; The record on top, which is taken off.
-define internal ptr @weft_stack_pop(ptr %s, i64 %bytes) alwaysinline nounwind {
+define internal ptr @weft_stack_pop(ptr %s, i64 %bytes) alwaysinline nounwind {{
   %top.at = getelementptr inbounds i8, ptr %s, i64 16
   %top = load i64, ptr %top.at
   %new = sub i64 %top, %bytes
@@ -77,14 +97,44 @@ define internal ptr @weft_stack_pop(ptr %s, i64 %bytes) alwaysinline nounwind {
   %base = load ptr, ptr %base.at
   %record = getelementptr inbounds i8, ptr %base, i64 %new
   ret ptr %record
-}
+}}
 
-define internal void @weft_stacks_free(ptr %list) noinline nounwind {
+; The call's stacks become spare ones (the first made in front again), those are kept, and what was kept is freed.
+define internal void @weft_stacks_end(ptr %list, ptr %spares) noinline nounwind {{
 entry:
   %first = load ptr, ptr %list
   br label %head
 head:
-  %s = phi ptr [ %first, %entry ], [ %next, %body ]
+  %s = phi ptr [ %first, %entry ], [ %next, %keep ], [ %next, %drop ]
+  %none = icmp eq ptr %s, null
+  br i1 %none, label %end, label %body
+body:
+  %next = load ptr, ptr %s
+  %size.at = getelementptr inbounds i8, ptr %s, i64 24
+  %size = load i64, ptr %size.at
+  %large = icmp ugt i64 %size, {KEEP}
+  br i1 %large, label %drop, label %keep
+keep:
+  %spare = load ptr, ptr %spares
+  store ptr %spare, ptr %s
+  store ptr %s, ptr %spares
+  br label %head
+drop:
+  store ptr null, ptr %s
+  call void @weft_stacks_free(ptr %s)
+  br label %head
+end:
+  %all = load ptr, ptr %spares
+  %old = atomicrmw xchg ptr @weft_kept, ptr %all acq_rel
+  call void @weft_stacks_free(ptr %old)
+  ret void
+}}
+
+define internal void @weft_stacks_free(ptr %list) noinline nounwind {{
+entry:
+  br label %head
+head:
+  %s = phi ptr [ %list, %entry ], [ %next, %body ]
   %none = icmp eq ptr %s, null
   br i1 %none, label %end, label %body
 body:
@@ -96,5 +146,11 @@ body:
   br label %head
 end:
   ret void
-}
+}}
+
+define void @release() nounwind {{
+  %old = atomicrmw xchg ptr @weft_kept, ptr null acq_rel
+  call void @weft_stacks_free(ptr %old)
+  ret void
+}}
 """

@@ -28,7 +28,8 @@ class Step:
     """A lowered step: its kernels, LLVM text, and what a caller must pass.
 
     arena: bytes to work in. errors: where in them the first index out of bounds is recorded, as number (from 1) of
-    one of `bounds`, and the index. parallel: does it use the pool? calls: what it runs, one line each.
+    one of `bounds`, and the index. parallel: does it use the pool? stacks: does it keep any (to be released by
+    `release`)? calls: what it runs, one line each.
     """
 
     kernels: list[Kernel]
@@ -39,6 +40,7 @@ class Step:
     calls: list[str] = field(default_factory=list)
     bounds: list[Op] = field(default_factory=list)
     errors: int = 0
+    stacks: bool = False
 
 
 def write_step(graph: Graph, plan: Plan) -> Step:
@@ -57,7 +59,7 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     enter = entry(inputs, len(arguments), set(plan.taken.values()))
     parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step, enter]
     text = module("\n".join(parts))
-    return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch)
+    return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks)
 
 
 def _counts(inputs: int, outputs: int, constants: int) -> list[tuple[str, int]]:
@@ -72,12 +74,18 @@ def _head(w: Writer, arguments: list[str]) -> list[str]:
     if w.bounds:
         lines += [f"  %error = getelementptr inbounds i8, ptr %arena, i64 {w.scratch}", "  store i64 0, ptr %error"]
     if w.stacks:
-        lines += ["  %stacks = alloca ptr", "  store ptr null, ptr %stacks"]
+        lines += [
+            "  %stacks = alloca ptr",
+            "  store ptr null, ptr %stacks",
+            "  %spares = alloca ptr",
+            "  %kept = atomicrmw xchg ptr @weft_kept, ptr null acq_rel",
+            "  store ptr %kept, ptr %spares",
+        ]
     return lines
 
 
 def _tail(w: Writer) -> list[str]:
-    free = ["  call void @weft_stacks_free(ptr %stacks)"] if w.stacks else []
+    free = ["  call void @weft_stacks_end(ptr %stacks, ptr %spares)"] if w.stacks else []
     lines = list(free)
     if w.bounds:
         lines += [

@@ -196,7 +196,7 @@ def _cond(w: Writer, frame: Frame, op: Op) -> None:
 
 def _stack_new(w: Writer, frame: Frame, op: Op) -> None:
     w.stacks = True
-    stack = w.let("call ptr @weft_stack_new(ptr %stacks)")
+    stack = w.let("call ptr @weft_stack_new(ptr %stacks, ptr %spares)")
     _unless_null(w, stack)
     w.put(f"store ptr {stack}, ptr {w.pointer(frame, op.result)}")
 

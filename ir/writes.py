@@ -118,15 +118,13 @@ def in_place(graph: Graph) -> set[tuple[int, int]]:
     group, space = solved
     position = {v: i for i, v in enumerate(graph.inputs)}
     inside = {o: position[w.base] for o, w in group.windows.items() if w.base in position}
-    safe = {(o, i) for o, i in inside.items() if untouched(group, space, o)}
-    if "row" in space.reductions.values():
-        return safe
-    return safe | _whole(graph, group, space)
+    return {(o, i) for o, i in inside.items() if untouched(group, space, o)} | _whole(graph, group, space)
 
 
 def _whole(graph: Graph, group: Stripped, space: Space) -> set[tuple[int, int]]:
-    """Outputs that are stored where an input's element was read, in the same turn of the same loop."""
+    """Outputs that are stored where an input's element was read, in the last loop that reads it."""
     producer = {r: op for op in group.ops for r in op.results}
+    level = _levels(group, space)
     bases = {w.base for w in group.windows.values()}
     moved = _read_elsewhere(group.ops)
     safe = set()
@@ -142,7 +140,7 @@ def _whole(graph: Graph, group: Stripped, space: Space) -> set[tuple[int, int]]:
             same = all(
                 space.axes.get((op, p), ()) == space.axes[y] and (op in space.final) == late for op, p in uses
             )
-            if same:
+            if same and (late or _last_loop(x, group, space, level) <= level[y]):
                 safe.add((o, i))
     return safe
 
@@ -154,6 +152,43 @@ def _read_elsewhere(ops: Sequence[Op]) -> set[Value]:
         if op.kind.name in LEAF_MOVES or (is_free(op) and op.result in moved):
             moved.update(op.operands)
     return moved
+
+
+def _levels(group: Stripped, space: Space) -> dict[Value, int]:
+    """Which of a row's loops makes each value: one that reads a row's reduction waits for the next."""
+    level: dict[Value, int] = {}
+    for op in group.ops:
+        at = max((level.get(v, 0) for v in op.operands), default=0)
+        level.update(dict.fromkeys(op.results, at + (space.reductions.get(op) == "row")))
+    return level
+
+
+def _last_loop(x: Value, group: Stripped, space: Space, level: dict[Value, int]) -> int:
+    """The last of a row's loops that may read x: what it works out from x, a later loop may work out again."""
+    if "row" not in space.reductions.values():
+        return 0
+    last = 0
+    for op in group.ops:
+        reduced = op.kind.family == "reduce"
+        for v in op.operands if reduced else [r for r in op.results if r in group.outputs]:
+            if x in _cone(v, group):
+                last = max(last, level.get(v, 0))
+    return last
+
+
+def _cone(v: Value, group: Stripped) -> set[Value]:
+    """Values that v is worked out from in one loop."""
+    maker = {r: op for op in group.ops for r in op.results}
+    found, todo = set(), [v]
+    while todo:
+        x = todo.pop()
+        if x in found:
+            continue
+        found.add(x)
+        op = maker.get(x)
+        if op is not None and op.kind.family != "reduce":
+            todo.extend(op.operands)
+    return found
 
 
 def is_late(op: Op, space: Space) -> bool:
@@ -169,6 +204,7 @@ def untouched(group: Stripped, space: Space, o: int) -> bool:
     maker = next(op for op in group.ops if group.outputs[o] in op.results)
     late = is_late(maker, space)
     one = space.size() == 1 and "row" not in space.reductions.values()
+    level = _levels(group, space)
     for op in group.ops:
         if w.base not in op.operands or w.apart(op):
             continue
@@ -177,8 +213,8 @@ def untouched(group: Stripped, space: Space, o: int) -> bool:
             continue
         if late != any(in_final) or late != all(in_final):
             return False
-        aligned = w.reads(op) and "row" not in space.reductions.values()
-        if not one and not (aligned and _at_its_place(op, group, space, o)):
+        aligned = w.reads(op) and _at_its_place(op, group, space, o)
+        if not one and not (aligned and (late or _last_loop(w.base, group, space, level) <= level[group.outputs[o]])):
             return False
     return True
 

@@ -7,6 +7,7 @@ fresh arrays, except those that live in a donated argument's buffer.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any
@@ -71,6 +72,8 @@ class Executable:
         self._parallel = step.parallel
         self._bounds = step.bounds
         self._errors = step.errors
+        if step.stacks:
+            weakref.finalize(self, library.function("release", None))
         self._arenas: list[np.ndarray] = []
 
     def __call__(self, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -24,6 +24,7 @@ from weft.passes.loops import loops
 from weft.passes.manager import Pass, Record, run
 from weft.passes.memory import Plan, plan
 from weft.passes.products import products
+from weft.passes.ranges import ranges
 from weft.passes.simplify import simplify
 
 PASSES = [
@@ -31,6 +32,7 @@ PASSES = [
     Pass("simplify", simplify),
     Pass("loops", loops),
     Pass("cse", cse),
+    Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
     Pass("dce again", dce),
     Pass("products", products),
