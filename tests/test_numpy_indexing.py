@@ -1,10 +1,11 @@
 """`x[key]` and the functions that choose elements by index: each form agrees with NumPy."""
 
 import runpy
+import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -41,7 +42,8 @@ BASIC = table(
     *[(f"x[{key}]", X) for key in (
         "0", "-1", "1, 2", "1, -1, 0", "...", ":", "()", "None", "..., None", "0, ...", "..., 0", ":, 1", "1:, ::-1",
         "::2", "::-2", "-1:-3:-1", "5:1:-1", "1:1", "7:", ":-9", "-100:100", ":, :, ::3", ":, ::-1, 3:0:-2",
-        "None, 0, None", "1, ..., None, 2", "np.newaxis, ..., np.newaxis", "slice(None, 1)", "np.int8(1)", "np.uint64(1), np.int64(-2)",
+        "None, 0, None", "1, ..., None, 2",
+        "np.newaxis, ..., np.newaxis", "slice(None, 1)", "np.int8(1)", "np.uint64(1), np.int64(-2)",
         "True", "False", "True, None, 0", "np.True_", "(slice(0, 2), 1)",
     )],
     ("x[()]", S), ("x[...]", S), ("x[None]", S), ("x[None, ..., None]", S), ("x[True]", S), ("x[False]", S),
@@ -51,9 +53,10 @@ BASIC = table(
 ARRAYS = table(
     *[(f"x[{key}]", X) for key in (
         "[0]", "[1, 0, 0]", "[-1, 0]", "[]", "[[0, 1], [1, 1]]", "[], []", "range(2)", "(0, 1, 1), ",
-        "np.array(1)", "U", ":, [2, 0]", ":, [0, 1, 2]", ":, [0, 2, 0, 2, 1]", "..., I1", ":, :, I2", "1, [0, 1]", "[0, 1], 2",
-        "[1, 0], :, 0",
-        "[0, 1], :, [3, 3]", "0, :, [1, 2]", ":, [0, 1], [1, 2]", "[[0], [1]], [0, 2]", "[[0], [1]], :, [[1, 2]]",
+        "np.array(1)", "U", ":, [2, 0]", ":, [0, 1, 2]", ":, [0, 2, 0, 2, 1]",
+        "..., I1", ":, :, I2", "1, [0, 1]", "[0, 1], 2",
+        "[1, 0], :, 0", "[0, 1], :, [3, 3]", "0, :, [1, 2]", ":, [0, 1], [1, 2]", "[[0], [1]], [0, 2]",
+        "[[0], [1]], :, [[1, 2]]", ":, np.zeros(0, bool)",
         "None, [0, 1], None, ..., [0, 1]", "[0, 1], None, [0, 1]", ":, [1], ...", "..., [1], 0", "np.array(0), [1, 0]",
         "::-1, I1[:2], ::2", "[0, 1], ..., [1, 2]", "U, [0, 2], I1[1:3]", "True, [0, 1]", "[0, 1], True, 0",
         "False, [0]", "np.zeros((0, 2), int)", "[[]], 0", "np.array([0, 1], np.uint64)",
@@ -227,10 +230,13 @@ def arrays_and_keys(draw):
 
 
 def outcome(f, *arguments):
-    try:
-        return np.asarray(f(*arguments))
-    except IndexError:
-        return IndexError
+    """The result, or IndexError: also where NumPy only announces that it will be raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            return np.asarray(f(*arguments))
+        except (IndexError, DeprecationWarning):
+            return IndexError
 
 
 @given(arrays_and_keys())
@@ -259,10 +265,9 @@ def test_any_key_with_traced_arrays(drawn):
         return x[tuple(full)]
 
     want = outcome(f, x, *traced)
+    assume(want is not IndexError)  # traced indices are not checked
     got = outcome(interpreted(f), x, *traced)
-    if want is IndexError:
-        assert got is IndexError
-        return
+    assert got is not IndexError and got.shape == want.shape
     np.testing.assert_array_equal(got, want)
 
 

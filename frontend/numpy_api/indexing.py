@@ -23,7 +23,7 @@ import numpy as np
 from weft.frontend.errors import IndexingError, message
 from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
 from weft.frontend.numpy_api.registry import method
-from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
+from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.ir import ops
 from weft.ir.types import broadcast_dims
 
@@ -35,20 +35,24 @@ class Known:
     array: np.ndarray
 
 
-# What stands in a key: a slice, None, an Ellipsis, an int, a Tracer of integers, a Known. With its axis, or None
-# for what takes no axis: new ones, the ellipsis itself, and a 0-d mask (`x[True]` has a new axis of one place).
+# What stands in a key: a slice, None, an Ellipsis, an int, or an index array; with its axis, or None for what
+# takes no axis: new ones, the ellipsis itself, and a 0-d mask (`x[True]` has a new axis of one place).
 Placed = tuple[int | None, Any]
+ARRAYS = (Known, Tracer, np.ndarray)
 
 
 @method("__getitem__")
 def get_item(x: Tracer, key: Any) -> Tracer:
     """NumPy's `x[key]`. Raises IndexingError, UnsupportedError for a traced mask."""
     placed = _placed(x, [_element(e, x) for e in (key if isinstance(key, tuple) else (key,))])
-    advanced = [(axis, e) for axis, e in placed if isinstance(e, Known | Tracer)]
-    y = _basic(x, placed)
-    if advanced:
-        return _advanced(y, placed, advanced)
-    return view(reshaped(y, _with_new_axes(placed, _kept(y, placed))), x)
+    common = _common_shape(x, placed)
+    if common is None:
+        y = _basic(x, placed)
+        return view(reshaped(y, _shape(placed, _kept(y, placed))), x)
+    if 0 in common:  # no index at all: even those out of bounds are none
+        return full(x, _shape(placed, _kept(_basic(x, placed), placed), common), 0, x.dtype)
+    counted = [(axis, e if axis is None else _counted(e, x, axis)) for axis, e in placed]
+    return _advanced(_basic(x, counted), counted, common)
 
 
 def _element(e: Any, x: Tracer) -> Any:
@@ -113,7 +117,9 @@ def _placed(x: Tracer, elements: Sequence[Any]) -> list[Placed]:
             placed += _mask(e.array, x, axis)
             axis += e.array.ndim
         else:
-            placed.append((axis, _in_range(e, x, axis)))
+            if isinstance(e, int) or (isinstance(e, np.ndarray) and not e.ndim):
+                check_range(e, x.shape[axis], axis, x)
+            placed.append((axis, e % x.shape[axis] if isinstance(e, int) else e))
             axis += 1
     return placed
 
@@ -129,7 +135,7 @@ def _mask(mask: np.ndarray, x: Tracer, axis: int) -> list[Placed]:
     if not mask.ndim:
         return [(None, Known(np.zeros(int(mask), np.int64)))]
     for i, (n, d) in enumerate(zip(mask.shape, x.shape[axis:], strict=False), axis):
-        if n != d:
+        if n != d and n:  # an empty mask fits everywhere
             text = (
                 f"boolean index did not match indexed array along axis {i}; size of axis is {d} but size of "
                 f"corresponding boolean axis is {n}"
@@ -138,18 +144,26 @@ def _mask(mask: np.ndarray, x: Tracer, axis: int) -> list[Placed]:
     return [(axis + i, Known(places)) for i, places in enumerate(np.nonzero(mask))]
 
 
-def _in_range(e: Any, x: Tracer, axis: int) -> Any:
-    """An element of a key for an axis of x: what is known is checked, and counted from the start."""
-    if isinstance(e, slice) or type(e) is Tracer:
-        return e
-    n = x.shape[axis]
-    check_range(e.array if isinstance(e, Known) else e, n, axis, x)
-    if isinstance(e, int):
-        return e % n
+def _common_shape(x: Tracer, placed: Sequence[Placed]) -> tuple[int, ...] | None:
+    """The index arrays' shape, if there are any. Raises IndexingError."""
+    shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in placed if isinstance(e, ARRAYS)]
+    try:
+        return broadcast_dims(*shapes) if shapes else None
+    except ValueError:
+        text = "shape mismatch: indexing arrays could not be broadcast together with shapes "
+        raise IndexingError(message(text + " ".join(map(str, shapes)), [x.value])) from None
+
+
+def _counted(e: Any, x: Tracer, axis: int) -> Any:
+    """An element of a key for an axis of x: arrays that are known are checked, lists counted from the start."""
     if isinstance(e, Known):
+        check_range(e.array, x.shape[axis], axis, x)
         places = e.array.astype(np.int64)
-        return Known(np.where(places < 0, places + n, places))
-    return as_tracer(e, x)
+        return Known(np.where(places < 0, places + x.shape[axis], places))
+    if isinstance(e, np.ndarray):
+        check_range(e, x.shape[axis], axis, x)
+        return as_tracer(e, x)
+    return e
 
 
 def check_range(index: Any, n: int, axis: int, x: Tracer) -> None:
@@ -175,28 +189,27 @@ def _kept(x: Tracer, placed: Sequence[Placed]) -> list[int]:
     return [x.shape[axis] for axis, e in placed if axis is not None and isinstance(e, slice)]
 
 
-def _advanced(x: Tracer, placed: list[Placed], advanced: list[Placed]) -> Tracer:
+def _advanced(x: Tracer, placed: list[Placed], common: tuple[int, ...]) -> Tracer:
     """Gather from x, whose slices are taken and whose ints are axes of size one."""
-    shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in advanced]
-    try:
-        common = broadcast_dims(*shapes)
-    except ValueError:
-        text = "shape mismatch: indexing arrays could not be broadcast together with shapes "
-        raise IndexingError(message(text + " ".join(map(str, shapes)), [x.value])) from None
     kept = _kept(x, placed)
-    (axis, only), *others = advanced
-    spots = [i for i, (_, e) in enumerate(placed) if isinstance(e, int | Known | Tracer)]
-    if isinstance(only, Known) and len(common) == 1 and axis is not None and len(spots) == 1:
-        x = pick(x, only.array, axis)
+    advanced = [(axis, e) for axis, e in placed if isinstance(e, ARRAYS)]
+    axis, first = advanced[0]
+    if isinstance(first, Known) and axis is not None and len(common) == 1 and len(kept) == x.ndim - 1:
+        x = pick(x, first.array, axis)
         kept.insert(axis, common[0])
-        return reshaped(x, _with_new_axes([(a, slice(None) if a == axis else e) for a, e in placed], kept))
+        return reshaped(x, _shape([(a, slice(None) if a == axis else e) for a, e in placed], kept))
     x = reshaped(_gathered(x, advanced, common), (*common, *kept))
-    together = spots[-1] - spots[0] == len(spots) - 1
-    before = sum(isinstance(e, slice) for _, e in placed[: spots[0]]) if together else 0
+    before = sum(isinstance(e, slice) for _, e in placed[: _spot(placed)])
     if before:
         own = len(common)
         x = permuted(x, (*range(own, own + before), *range(own), *range(own + before, x.ndim)))
-    return reshaped(x, _with_new_axes(placed, kept, common, spots[0] if together else 0))
+    return reshaped(x, _shape(placed, kept, common))
+
+
+def _spot(placed: Sequence[Placed]) -> int:
+    """Where in a key its index arrays' common shape goes."""
+    spots = [i for i, (_, e) in enumerate(placed) if isinstance(e, (int, *ARRAYS))]
+    return spots[0] if spots[-1] - spots[0] == len(spots) - 1 else 0
 
 
 def _gathered(x: Tracer, advanced: list[Placed], common: tuple[int, ...]) -> Tracer:
@@ -225,15 +238,13 @@ def index_tracer(e: Any, x: Tracer, n: int) -> Tracer:
     return emit(ops.logic.where, negative, emit(ops.elementwise.add, i, constant(i, n, "i64")), i)
 
 
-def _with_new_axes(
-    placed: Sequence[Placed], kept: Sequence[int], common: tuple[int, ...] = (), at: int = 0
-) -> tuple[int, ...]:
-    """The result's shape: for each slice the next of `kept`, new axes, and `common` at position `at` of the key."""
+def _shape(placed: Sequence[Placed], kept: Sequence[int], common: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """The result's shape: for each slice the next of `kept`, new axes, and the index arrays' common shape."""
     rest = iter(kept)
+    spot = _spot(placed) if common else 0
     shape: list[int] = []
     for i, (_, e) in enumerate(placed):
-        if i == at:
-            shape += common
+        shape += common if i == spot else ()
         if e is None:
             shape.append(1)
         elif isinstance(e, slice):
