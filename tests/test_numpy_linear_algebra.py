@@ -95,6 +95,7 @@ DIAGONALS = {
     "outside": lambda x: np.trace(x, 7),
     "dtype": lambda x: np.trace(x, dtype=np.float32),
     "linalg": lambda x: np.linalg.trace(x, offset=1),
+    "diagonal": lambda x: np.linalg.diagonal(x, offset=-1),
     "linalg_dtype": lambda x: np.linalg.trace(x, dtype=np.int8),
 }
 

@@ -12,7 +12,7 @@ from weft.frontend.numpy_api.keywords import NoValue, arrays, common, refuse_out
 from weft.frontend.numpy_api.registry import implements, method, ufunc_rule
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call
-from weft.frontend.ufunc_rules import truth
+from weft.frontend.ufunc_rules import prepared, truth
 from weft.ir import ops
 
 e, lg = ops.elementwise, ops.logic
@@ -84,8 +84,7 @@ def clip_method(a: Any, min: Any = None, max: Any = None, out: Any = None) -> Tr
 
 @ufunc_rule(np._core.umath.clip)  # type: ignore[attr-defined]  # what ndarray.clip calls
 def clip_ufunc(a: Any, lower: Any, upper: Any, dtype: Any = None) -> Tracer:
-    like = next(o for o in (a, lower, upper) if type(o) is Tracer)
-    x, low, high = common(like, a, lower, upper)
+    x, low, high = prepared(np._core.umath.clip, (a, lower, upper), dtype)  # type: ignore[attr-defined]
     return emit(e.minimum, emit(e.maximum, x, low), high)
 
 
