@@ -60,7 +60,7 @@ Source = Known | Outer | Guarded | Abstract
 class Trace:
     """See the module. `with trace:` ends the capture, whatever happens inside."""
 
-    __slots__ = ("serial", "builder", "active", "sources", "guards", "captured", "lifted", "constants",
+    __slots__ = ("serial", "builder", "active", "sources", "guards", "captured", "examined", "lifted", "constants",
                  "_known", "_made")  # fmt: skip
 
     def __init__(self, name: str = "main") -> None:
@@ -70,6 +70,7 @@ class Trace:
         self.sources: dict[Value, Source] = {}
         self.guards: dict[int, bool | int | float] = {}  # by Guarded.index, those that were asked for
         self.captured: dict[int, tuple[np.ndarray, Value]] = {}  # by id of the array, which is kept alive
+        self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
         self._known: dict[Value, np.ndarray] = {}
@@ -100,6 +101,15 @@ class Trace:
         value = self.input(type_, Known(array), name or variable_of(array), argument=False)
         self.captured[id(array)] = array, value
         return value
+
+    def examine(self, array: np.ndarray) -> None:
+        """The graph depends on what `array`, which is no argument, holds now: a mask, or how often to repeat."""
+        if id(array) in self.examined:
+            return
+        self.examined[id(array)] = array, array.copy()
+        for source in self.sources.values():
+            if isinstance(source, Outer):
+                source.trace.examine(array)
 
     def lift(self, trace: Trace, value: Value, weak: type | None = None) -> Value:
         """The value of an outer capture as one more input of this one."""

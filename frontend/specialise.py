@@ -18,7 +18,7 @@ from weft.frontend.apply import apply, as_result
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
 from weft.frontend.errors import ArgumentError, message
-from weft.frontend.origins import Origins
+from weft.frontend.origins import Origins, Stale
 from weft.frontend.tracer import Tracer
 from weft.ir.graph import Graph, Value
 
@@ -36,7 +36,8 @@ class Capture:
     graph: its inputs are the leaves of the arguments, then `captured` arrays. places: for each leaf of the
     result, where it comes from: ("argument", i), ("result", j, weak), ("copy", j, weak) or ("constant", obj).
     guards: leaf position -> the Python scalar that the capture looked at. outer: whether it depends on a
-    capture around it, so that it can't be compiled on its own.
+    capture around it, so that it can't be compiled on its own. examined: arrays, and what they held when the
+    course of the capture depended on it.
     """
 
     graph: Graph
@@ -45,6 +46,7 @@ class Capture:
     treedef: tree.TreeDef
     guards: dict[int, bool | int | float]
     sources: list[Source] = field(default_factory=list)
+    examined: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     @property
     def outer(self) -> bool:
@@ -93,7 +95,14 @@ def capture(
         graph = trace.finish(outputs)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
-    return Capture(graph, extra, places, treedef, dict(trace.guards), sources)
+    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace))
+
+
+def _examined(trace: Trace) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The arrays that the capture examined and that may hold something else at another call."""
+    found = list(trace.examined.values())
+    trace.examined.clear()
+    return [pair for pair in found if pair[0].base is not None or sys.getrefcount(pair[0]) > _UNSHARED - 1]
 
 
 def _input(trace: Trace, index: int, leaf: Any, path: str) -> Tracer:
@@ -159,18 +168,25 @@ def runner(
 ) -> Runner:
     """What a call with arguments of these types runs: arrays in, the executable, results out.
 
-    The runner raises Stale when something that the capture relied on has changed.
+    The runner raises Stale when something that the capture relied on has changed. Arrays that it examined are
+    looked for, and looked at, at each call.
     """
     scalars = [
         (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
     ]
     extra, count = captured.captured, len(leaves)
+    used, held = count + len(extra), [copy for _, copy in captured.examined]
+    extra = extra + [array for array, _ in captured.examined]
     shared = _sharing(donated, count) if donated else None
 
     def feed(given: Leaves) -> Leaves:
         arrays = given + extra
         if moving:
             origins.fetch(arrays, count)
+        for array, then in zip(arrays[used:], held, strict=True):
+            if not np.array_equal(array, then):
+                raise Stale
+        del arrays[used:]
         for i, dtype in scalars:
             arrays[i] = np.asarray(given[i], dtype=dtype)
         if shared is not None:

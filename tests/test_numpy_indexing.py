@@ -407,6 +407,41 @@ def test_index_arrays_are_seen_to_change():
         np.testing.assert_array_equal(got, want)
 
 
+def test_masks_are_seen_to_change():
+    """What a mask holds decides shapes: when it changes, or its variable is another array, the function is captured
+    anew, also from within a gradient."""
+    mask, counts = np.array([True, False, True]), np.array([1, 2, 0])
+
+    def f(x):
+        return x[mask], np.repeat(x, counts), np.compress(mask[1:], x), np.delete(x, counts[:1])
+
+    compiled, x = weft.compile(f), np.arange(3.0)
+    gradient = weft.compile(lambda x: weft.grad(lambda x: np.sum(x[mask]))(x))
+
+    def same():
+        for got, want in zip(compiled(x), f(x), strict=True):
+            np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(gradient(x), mask)
+
+    same()
+    mask[1] = True
+    same()
+    counts[2] = 5
+    same()
+    mask = np.array([False, False, True])
+    same()
+    assert len(compiled.cache_info()) == 4 and len(gradient.cache_info()) == 3
+    same()
+    assert len(compiled.cache_info()) == 4
+
+
+def test_a_mask_made_inside_is_not_looked_at_again(monkeypatch):
+    f = weft.compile(lambda x: x[np.arange(4) % 2 == 0])
+    np.testing.assert_array_equal(f(np.arange(4.0)), [0, 2])
+    monkeypatch.setattr(np, "array_equal", None)
+    np.testing.assert_array_equal(f(np.arange(4.0)), [0, 2])
+
+
 def test_basic_keys_are_views_and_others_are_not():
     def ops(f):
         return [op.kind.name for op in graph_of(f, X).ops]

@@ -67,7 +67,7 @@ def _element(e: Any, x: Tracer) -> Any:
     if isinstance(e, list | tuple) and find_tracer(e) is not None:
         e = as_tracer(e, x)
     if type(e) is Tracer or isinstance(e, np.ndarray):
-        return _array(e)
+        return _array(e, x)
     if not isinstance(e, list | tuple | range) and hasattr(e, "__index__"):
         return operator.index(e)
     array = np.array(e)
@@ -82,7 +82,7 @@ def _element(e: Any, x: Tracer) -> Any:
     raise IndexingError(message(text, [x.value]))
 
 
-def _array(e: Any) -> Any:
+def _array(e: Any, x: Tracer) -> Any:
     """An index array or a mask, traced or not."""
     if e.dtype.kind not in "biu":
         text = f"arrays used as indices must be of integer (or boolean) type, not {e.dtype}"
@@ -93,7 +93,7 @@ def _array(e: Any) -> Any:
         "How many there are depends on the data. Write np.where(mask, x, other) for an array of x's shape, and\n"
         "np.sum(x, where=mask), or np.sum(np.where(mask, x, 0)), for a sum over them."
     )
-    return Known(known_array(e, "takes the elements at which a traced mask holds", advice))
+    return Known(known_array(e, x, "takes the elements at which a traced mask holds", advice))
 
 
 def _placed(x: Tracer, elements: Sequence[Any]) -> list[Placed]:

@@ -95,7 +95,7 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Trace
     like = first_tracer([a, condition])
     (x,) = arrays(as_tracer(a, like))
     x, at = (flat(x), 0) if axis is None else (x, normal_axis(axis, x))
-    where = np.flatnonzero(_mask(condition, "np.compress"))
+    where = np.flatnonzero(_mask(condition, x, "np.compress"))
     check_range(where, x.shape[at], at, x)
     return pick(x, where, at)
 
@@ -109,14 +109,14 @@ def compress_method(x: Tracer, condition: Any, axis: Any = None, out: Any = None
 def extract(condition: Any, arr: Any) -> Tracer:
     like = first_tracer([arr, condition])
     x = flat(as_tracer(arr, like))
-    where = np.flatnonzero(_mask(condition, "np.extract"))
+    where = np.flatnonzero(_mask(condition, x, "np.extract"))
     check_range(where, x.size, 0, x)
     return pick(x, where, 0)
 
 
-def _mask(condition: Any, function: str) -> np.ndarray:
+def _mask(condition: Any, x: Tracer, function: str) -> np.ndarray:
     advice = "How many there are depends on the data. Write np.where(condition, x, other)."
-    return known_array(condition, f"{function} by a traced condition", advice)
+    return known_array(condition, x, f"{function} by a traced condition", advice)
 
 
 @implements(np.choose)
@@ -207,13 +207,13 @@ def _matrix(a: Any) -> Tracer:
 
 @implements(np.tril)
 def tril(m: Any, k: Any = 0) -> Tracer:
-    x = _matrix(m) if type(m) is Tracer else _matrix(as_tracer(m, k))
+    x = _matrix(as_tracer(m, first_tracer([m, k])))
     return emit(lg.where, _below(x, k), x, constant(x, 0, x.dtype))
 
 
 @implements(np.triu)
 def triu(m: Any, k: Any = 0) -> Tracer:
-    x = _matrix(m) if type(m) is Tracer else _matrix(as_tracer(m, k))
+    x = _matrix(as_tracer(m, first_tracer([m, k])))
     below = _below(x, emit(e.sub, cast(as_tracer(k, x), "i64"), constant(x, 1, "i64")))
     return emit(lg.where, below, constant(x, 0, x.dtype), x)
 
@@ -230,7 +230,7 @@ def ix_(*args: Any) -> tuple[Any, ...]:
         if x.ndim != 1:
             raise ShapeError(message("Cross index must be 1 dimensional", [x.value]))
         if x.dtype == np.bool_:
-            x = as_tracer(np.flatnonzero(_mask(a, "np.ix_")), like)
+            x = as_tracer(np.flatnonzero(_mask(a, like, "np.ix_")), like)
         x = cast(x, "i64") if not x.size else x
         found.append(reshaped(x, [x.size if i == n else 1 for i in range(len(args))]))
     return tuple(found)
