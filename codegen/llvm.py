@@ -2,7 +2,8 @@
 
 A kernel becomes two functions: `@k_body` takes its buffers as `noalias` pointers, which is what lets LLVM
 vectorise, and `@k` unpacks them from an array, the form in which the thread pool calls it. Loop variables are
-SSA (phi), accumulators are stack slots that LLVM promotes. Sums carry `reassoc`: their order is free.
+SSA (phi), accumulators are stack slots that LLVM promotes. Sums carry `reassoc`: their order is free. Nothing is
+contracted here: which products become fused multiply-adds is the lowering's choice.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class _Function:
         return out
 
     def scalar(self, body: Scalar, operands: Sequence[str]) -> str:
-        lines, result = body.llvm_inline(list(operands), self.fresh)
+        lines, result = body.llvm_inline(list(operands), self.fresh, contract=False)
         for line in lines:
             self.put(line.strip())
         return result

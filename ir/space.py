@@ -207,7 +207,7 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
         if op.kind.name in LEAF_MOVES:
             if any(v in inside and v not in leaves for v in _moved(op)):
                 return None
-            if op in hidden and any(v in inside and v not in leaves and v.shape for v in op.operands):
+            if op in hidden and any(v in inside and v not in leaves for v in op.operands):
                 return None
     shown = [op for op in ops if op not in hidden]
     stored = set(outputs)
@@ -230,12 +230,12 @@ def _moved(op: Op) -> tuple[Value, ...]:
 
 
 def _leaves(ops: Sequence[Op]) -> set[Value]:
-    """Results that can be read at any index: made by sources and movement only, or 0-d."""
+    """Results that can be read at any index, before any loop: sources, movement, and 0-d arithmetic on those."""
     inside = {r for op in ops for r in op.results}
     leaves: set[Value] = set()
     for op in ops:
         whole = op.kind.family == "elementwise" and not op.result.shape  # one element: the same at any index
-        if whole or (is_free(op) and all(v not in inside or v in leaves for v in op.operands)):
+        if (whole or is_free(op)) and all(v not in inside or v in leaves for v in op.operands):
             leaves.add(op.result)
     return leaves
 
