@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import ShapeError, message
+from weft.frontend.numpy_api.diagonals import diagonal
 from weft.frontend.numpy_api.keywords import arrays, wanted_dtype
 from weft.frontend.numpy_api.linear_algebra import contracted
 from weft.frontend.numpy_api.logic import clip
 from weft.frontend.numpy_api.moves import expanded, joined, permuted, reshaped
 from weft.frontend.numpy_api.reductions import total
 from weft.frontend.numpy_api.registry import implements
-from weft.frontend.numpy_api.selection import diagonal
 from weft.frontend.numpy_api.statistics import average, quotient
 from weft.frontend.tracer import Tracer, cast, common_dtype, full
 from weft.frontend.ufunc import call

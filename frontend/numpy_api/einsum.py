@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
+from weft.frontend.numpy_api.diagonals import diagonal
 from weft.frontend.numpy_api.keywords import arrays, refuse_out, wanted_dtype
 from weft.frontend.numpy_api.moves import permuted, reshaped, view
 from weft.frontend.numpy_api.reductions import total
 from weft.frontend.numpy_api.registry import implements
-from weft.frontend.numpy_api.selection import diagonal
 from weft.frontend.tracer import Tracer, cast, common_dtype, emit
 from weft.frontend.ufunc_rules import truth
 from weft.ir import ops

@@ -216,7 +216,7 @@ def _gathered(x: Tracer, advanced: list[Placed], common: tuple[int, ...]) -> Tra
     """x at the index arrays, whose axes come first, then the rest of x's axes."""
     axes = tuple(axis for axis, _ in advanced if axis is not None)
     if not axes:  # masks of no axis alone
-        return spread(reshaped(x, (1,) * len(common) + x.shape), common + x.shape)
+        return spread(x, common + x.shape)
     rest = [n for i, n in enumerate(x.shape) if i not in axes]
     for axis in axes:
         if not x.shape[axis] and 0 not in (*common, *rest):

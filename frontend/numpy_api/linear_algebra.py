@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import ShapeError, UnsupportedError, message
+from weft.frontend.numpy_api.diagonals import diagonal
 from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out, wanted_dtype
 from weft.frontend.numpy_api.moves import cut, expanded, flat, iota, joined, moved, reshaped, spread
 from weft.frontend.numpy_api.reductions import accumulator, total
 from weft.frontend.numpy_api.registry import implements, method
-from weft.frontend.numpy_api.selection import diagonal
 from weft.frontend.tracer import Tracer, cast, emit, promote
 from weft.frontend.ufunc import call
 from weft.frontend.ufunc_rules import truth
