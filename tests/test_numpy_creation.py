@@ -1,13 +1,13 @@
 """Arrays like another, grids of traced ends, and what `like=` makes: each call form agrees with NumPy."""
 
 import inspect
-import runpy
 
 import numpy as np
 import pytest
 
 import weft
-from tests.traced import Case, check, check_gradient, check_native, ids, interpreted
+from tests.against_numpy import interpreted
+from tests.traced import check, check_gradient, check_native, ids, in_a_file, table
 from weft import errors
 from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS
 
@@ -20,18 +20,8 @@ S = np.array(2.5)
 F16 = np.array(0.25, np.float16)
 
 
-def table(*cases):
-    """[(text, Case)]: a case is a string over x, y, z, the arguments that these are, and maybe a relative error."""
-    found = []
-    for text, *arguments in cases:
-        rtol = arguments.pop()["rtol"] if isinstance(arguments[-1], dict) else 0.0
-        function = eval(f"lambda {', '.join('xyz'[: len(arguments)])}: {text}", {"np": np, "V": V})  # noqa: S307
-        shapes = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arguments)
-        found.append((f"{text}  {shapes}", Case(function, *arguments, rtol=rtol)))
-    return found
-
-
 LIKE = table(
+    {"V": V},
     ("np.zeros_like(x)", X),
     ("np.zeros_like(x)", N),
     ("np.zeros_like(x)", 2.5),
@@ -68,6 +58,7 @@ LIKE = table(
 )
 
 GRIDS = table(
+    {"V": V},
     ("np.meshgrid(x, y)", V, N),
     ("np.meshgrid(x, y, indexing='ij')", V, N),
     ("np.meshgrid(x, y, sparse=True)", V, N),
@@ -164,9 +155,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("text, x, kind, words", REFUSED, ids=[e[0] for e in REFUSED])
 def test_errors(text, x, kind, words, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(f"import numpy as np\n\ndef f(x):\n    return {text}\n")
-    f = runpy.run_path(str(program))["f"]
+    f = in_a_file(text, tmp_path)
     with pytest.raises(kind) as caught:
         interpreted(f)(x)
     assert "program.py:4: `" in str(caught.value).splitlines()[0] and words in str(caught.value)

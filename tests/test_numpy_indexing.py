@@ -1,6 +1,5 @@
 """`x[key]` and the functions that choose elements by index: each form agrees with NumPy."""
 
-import runpy
 import warnings
 
 import numpy as np
@@ -10,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import weft
-from tests.traced import Case, check, check_gradient, check_native, graph_of, ids, interpreted
+from tests.against_numpy import interpreted
+from tests.traced import check, check_gradient, check_native, graph_of, ids, in_a_file, table
 from weft import errors
 
 rng = np.random.default_rng(0)
@@ -24,21 +24,11 @@ I2 = np.array([[0, -3], [1, 2]], np.int8)
 U = np.array([1, 0], np.uint16)
 MASK = np.array([True, False, True])
 MASK2 = M > 0
-
-
-def table(*cases):
-    """[(text, Case)]: a case is a string over x, y, z and the arguments that these are."""
-    found = []
-    for text, *arguments in cases:
-        names = "xyz"[: len(arguments)]
-        space = {"np": np, "MASK": MASK, "MASK2": MASK2, "I1": I1, "I2": I2, "U": U, "S": S}
-        function = eval(f"lambda {', '.join(names)}: {text}", space)  # noqa: S307
-        shapes = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arguments)
-        found.append((f"{text}  {shapes}", Case(function, *arguments)))
-    return found
+KNOWN = {"MASK": MASK, "MASK2": MASK2, "I1": I1, "I2": I2, "U": U, "S": S}
 
 
 BASIC = table(
+    KNOWN,
     *[(f"x[{key}]", X) for key in (
         "0", "-1", "1, 2", "1, -1, 0", "...", ":", "()", "None", "..., None", "0, ...", "..., 0", ":, 1", "1:, ::-1",
         "::2", "::-2", "-1:-3:-1", "5:1:-1", "1:1", "7:", ":-9", "-100:100", ":, :, ::3", ":, ::-1, 3:0:-2",
@@ -51,6 +41,7 @@ BASIC = table(
 )  # fmt: skip
 
 ARRAYS = table(
+    KNOWN,
     *[(f"x[{key}]", X) for key in (
         "[0]", "[1, 0, 0]", "[-1, 0]", "[]", "[[0, 1], [1, 1]]", "[], []", "range(2)", "(0, 1, 1), ",
         "np.array(1)", "U", ":, [2, 0]", ":, [0, 1, 2]", ":, [0, 2, 0, 2, 1]",
@@ -70,6 +61,7 @@ ARRAYS = table(
 )  # fmt: skip
 
 TRACED = table(
+    KNOWN,
     ("x[y]", V, I1),
     ("x[y]", V, I2),
     ("x[y]", X, U),
@@ -104,6 +96,7 @@ TRACED = table(
 )
 
 CHOICES = table(
+    KNOWN,
     ("np.take(x, 2)", X),
     ("np.take(x, -1, axis=1)", X),
     ("np.take(x, [0, 2])", X),
@@ -343,9 +336,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("text, x, words", ERRORS, ids=[e[0] for e in ERRORS])
 def test_index_errors(text, x, words, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(f"import numpy as np\n\ndef f(x):\n    return {text}\n")
-    f = runpy.run_path(str(program))["f"]
+    f = in_a_file(text, tmp_path)
     with pytest.raises(IndexError):
         f(x)
     with pytest.raises(IndexError) as caught:
@@ -382,9 +373,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("text, x, kind, words", REFUSED, ids=[e[0] for e in REFUSED])
 def test_what_is_refused(text, x, kind, words, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(f"import numpy as np\n\ndef f(x):\n    return {text}\n")
-    f = runpy.run_path(str(program))["f"]
+    f = in_a_file(text, tmp_path)
     with pytest.raises(kind) as caught:
         interpreted(f)(x)
     assert "program.py:4: `" in str(caught.value) and words in str(caught.value)
