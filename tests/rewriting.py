@@ -69,7 +69,7 @@ def check(run: Callable[[Graph], Graph], before: str, after: str, **options: obj
     """`run` turns `before` into exactly `after`, and they agree."""
     graph = graph_of(before)
     done = verify(run(graph))
-    assert str(done) == dedent(after).lstrip("\n").rstrip() + "\n"
+    assert str(done) == dedent(after).lstrip("\n").rstrip() + "\n", f"it became\n{done}"
     agree(graph, done, **options)  # type: ignore[arg-type]
     return done
 
