@@ -1,6 +1,5 @@
 """Movement, joining, splitting, padding and differences of traced arrays: each call form agrees with NumPy."""
 
-
 import numpy as np
 import pytest
 
@@ -23,7 +22,6 @@ FORTRAN = np.asfortranarray(rng.standard_normal((3, 4)))
 STRIDED = rng.standard_normal((6, 8))[::-2, ::3]
 STILL = np.broadcast_to(np.array([1.0, -0.0, 3.0]), (2, 3))
 LAYOUTS = {"fortran": FORTRAN, "negative strides": STRIDED, "zero strides": STILL, "0-d": S, "empty": E, "one": ONE}
-
 
 SHAPES = table(
     {},

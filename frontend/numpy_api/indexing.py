@@ -198,7 +198,7 @@ def _advanced(x: Tracer, placed: list[Placed], common: tuple[int, ...]) -> Trace
         x = pick(x, first.array, axis)
         kept.insert(axis, common[0])
         return reshaped(x, _shape([(a, slice(None) if a == axis else e) for a, e in placed], kept))
-    x = reshaped(_gathered(x, advanced, common), (*common, *kept))
+    x = _gathered(x, advanced, common)
     before = sum(isinstance(e, slice) for _, e in placed[: _spot(placed)])
     if before:
         own = len(common)
