@@ -114,6 +114,10 @@ class Tracer(Operators):
     def real(self) -> Tracer:
         return self
 
+    @property
+    def imag(self) -> Tracer:
+        return full(self, self.shape, 0, self.dtype)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")

@@ -9,6 +9,7 @@ import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, UnsupportedError, message
 from weft.frontend.numpy_api.keywords import NoValue, arrays, common, refuse_out
+from weft.frontend.numpy_api.moves import expanded, flat
 from weft.frontend.numpy_api.registry import implements, method, ufunc_rule
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call
@@ -50,6 +51,16 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
         result = emit(lg.where, condition, choice, result)
     return result
+
+
+@implements(np.isin)
+def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *,
+         kind: Any = None) -> Tracer:  # fmt: skip
+    """Which elements are among the others: each is compared with all of them."""
+    x, others = arrays(element, test_elements)
+    hits = call(np.equal, expanded(x, x.ndim), flat(others))
+    found = emit(ops.reduce.any_, hits, axes=(x.ndim,))
+    return emit(lg.logical_not, found) if invert else found
 
 
 @implements(np.clip)
