@@ -183,7 +183,7 @@ class Tracer(Operators):
         advice = (
             "np.array, np.asarray, np.full and functions outside NumPy can't take a traced array.\n"
             "Use it as it is, np.stack for a list of traced values, np.broadcast_to(x, shape) for np.full,\n"
-            "or .astype(dtype) for another dtype."
+            "np.asarray(a, like=x) for an array a of which np.take takes elements, .astype for another dtype."
         )
         if in_subscript():
             advice = (
