@@ -12,6 +12,7 @@ from strategies import random_arguments
 
 from weft.ir import REGISTRY, Builder, TensorType
 from weft.ir.interpret import interpret
+from weft.ir.ops.linalg import dot
 from weft.ir.verify import verify
 from weft.passes.differentiate import reverse
 from weft.passes.forward import forward
@@ -175,3 +176,13 @@ def test_random_programs_against_each_other_and_differences(seed):
     slopes = [(8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h) for h in (1e-4, 5e-5)]
     if abs(slopes[0] - slopes[1]) <= 1e-7 * scale:  # else a maximum changes hands between the points
         assert abs(left - slopes[1]) <= 1e-5 * scale
+
+
+def test_the_gradient_of_an_inner_product_is_elementwise():
+    """d(x . x) = 2 δ x: δ is a number, and a number times an array is no product for the library."""
+    build = Builder("f")
+    x = build.input(TensorType("f64", (3,)), "x")
+    graph = reverse(build.finish([dot(x, x, batch=((), ()), contract=((0,), (0,)))]), [0], [0])
+    assert [op.kind.name for op in graph.ops] == ["dot", "mul", "mul", "add"]
+    value, gradient = interpret(graph, [np.array([1.0, -2.0, 3.0]), np.asarray(0.5)])
+    assert value == 14.0 and gradient.tolist() == [1.0, -2.0, 3.0]
