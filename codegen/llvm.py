@@ -3,7 +3,8 @@
 A kernel becomes `@k_body`, which takes its buffers as `noalias` pointers: that is what lets LLVM vectorise. One of
 several chunks gets `@k` besides, which unpacks them from an array, the form in which the thread pool calls it. A short
 one in a loop is inlined there. Loop variables are SSA (phi), accumulators are stack slots that LLVM promotes. Sums
-carry `reassoc`: their order is free.
+carry `reassoc`: their order is free. Nothing is contracted here: which products become fused multiply-adds is the
+lowering's choice.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class _Function:
         return out
 
     def scalar(self, body: Scalar, operands: Sequence[str]) -> str:
-        lines, result = body.llvm_inline(list(operands), self.fresh)
+        lines, result = body.llvm_inline(list(operands), self.fresh, contract=False)
         for line in lines:
             self.put(line.strip())
         return result

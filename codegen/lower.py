@@ -22,6 +22,7 @@ from weft.codegen.around import copy_around
 from weft.codegen.checks import Checks
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
+from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
 from weft.codegen.special import SPECIAL
 from weft.codegen.tiling import THREADS, Tiling
@@ -56,6 +57,7 @@ class Lowering:
         self.loops: dict[Value, int] = {}
         self.kept: dict[Value, tuple[str, int]] = {}  # value -> (scratch buffer, loop that fills it)
         self.checks = Checks(self, bounds)
+        self.uses = graph.uses()
         self._stages()
 
     def _declare(self) -> None:
@@ -380,13 +382,43 @@ class Lowering:
         elif op.kind.name == "bound":
             name = self.checks.check(op, self.operand(op, 0, home), home)
         else:
-            operands = tuple(self.operand(op, i, home) for i in range(len(op.operands)))
-            name = self.names.fresh(v.name or "t")
-            home.statements.append(Compute(name, op_scalar(op), operands, op.kind.name, op.location))
+            name = self._compute(op, home)
             if keep is not None and keep[0] not in self.out_of.values():
                 home.statements.append(Store(keep[0], v.dtype, self.scratch_place(), name))
         home.known[v] = name
         return name
+
+
+    def _compute(self, op: Op, home: Scope) -> str:
+        """One element of an elementwise op."""
+        product = self._contracted(op)
+        if product is not None:
+            side, made = product
+            parts = [(made, 0), (made, 1), (op, 1 - side)]
+            template = "fma(a, b, c)" if op.kind.name == "add" else ("fma(-a, b, c)" if side else "fma(a, b, -c)")
+            scalar, note = expression(template, [op.result.dtype] * 3, op.result.dtype), "fma"
+        else:
+            parts = [(op, i) for i in range(len(op.operands))]
+            scalar, note = op_scalar(op), op.kind.name
+        operands = tuple(self.operand(reader, i, home) for reader, i in parts)
+        name = self.names.fresh(op.result.name or "t")
+        home.statements.append(Compute(name, scalar, operands, note, op.location))
+        return name
+
+    def _contracted(self, op: Op) -> tuple[int, Op] | None:
+        """Position and maker of a product that this sum or difference takes in, as one fused multiply-add.
+
+        That depends on the graph alone, never on the loop: a value has the same bits wherever it is computed, so
+        that `x == max(x)` holds. Hence also no contraction by LLVM.
+        """
+        if op.kind.name not in ("add", "sub") or op.result.dtype not in ("f32", "f64"):
+            return None
+        for side, v in enumerate(op.operands):
+            made = self.producer.get(v)
+            if made is not None and made.kind.name == "mul" and self.uses[v] == 1:
+                if v.shape == op.result.shape and v not in self.kept:
+                    return side, made
+        return None
 
 
 def lower(

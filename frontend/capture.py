@@ -101,11 +101,12 @@ class Trace:
     """See the module. `with trace:` ends the capture, whatever happens inside.
 
     journal: arrays of outer captures that were written here, and what those had. arrays: by id, the arrays
-    that were captured by reference. region: it is the body of a loop or a branch, see `regions`.
+    that were captured by reference. examined: by id, the arrays whose elements decided something, and what they
+    held. region: it is the body of a loop or a branch, see `regions`.
     """
 
-    __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "lifted", "constants",
-                 "journal", "_known", "_made", "_numbered")  # fmt: skip
+    __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "lifted",
+                 "constants", "journal", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -115,6 +116,7 @@ class Trace:
         self.sources: dict[Value, Source] = {}
         self.guards: dict[int, bool | int | float] = {}  # by Guarded.index, those that were asked for
         self.arrays: dict[int, tuple[np.ndarray, Storage, Value]] = {}  # the array is kept alive
+        self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
@@ -172,6 +174,15 @@ class Trace:
         storage = Storage(self, value, True, strides)
         self.arrays[id(array)] = array, storage, value
         return storage
+
+    def examine(self, array: np.ndarray) -> None:
+        """The graph depends on what `array`, which is no argument, holds now: a mask, or how often to repeat."""
+        if id(array) in self.examined:
+            return
+        self.examined[id(array)] = array, array.copy()
+        for source in self.sources.values():
+            if isinstance(source, Outer):
+                source.trace.examine(array)
 
     def lift(self, trace: Trace, value: Value, weak: type | None = None) -> Value:
         """The value of an outer capture as one more input of this one."""

@@ -249,9 +249,9 @@ class CompiledFunction:
         donated = self._donated(call, made)
         executable = self._compile_graph(made.graph, donate=frozenset(donated), label=self._label)
         seconds = time.perf_counter() - start
-        origins = find_origins(self._function, made.captured)
+        origins = find_origins(self._function, made.captured + [array for array, _ in made.examined])
         plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(call))
-        run = self._checked(plain, known, call) if origins else plain
+        run = self._checked(plain, known, call) if origins or made.examined else plain
         paths = self._paths(call)
         shown = Specialisation(
             arguments=tuple(f"{p}: {v.type}" for p, v in zip(paths, made.graph.inputs, strict=False)),

@@ -18,7 +18,7 @@ from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
 from weft.frontend.errors import ArgumentError, message
-from weft.frontend.origins import Origins
+from weft.frontend.origins import Origins, Stale
 from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
@@ -40,7 +40,7 @@ class Capture:
     of the k-th leaf of the result, ("constant", obj) or ("fresh", array). stores: (input, output) positions of
     the arrays that the function writes, and what it leaves in them. guards: leaf position -> the Python scalar
     that the capture looked at. outer: whether it depends on a capture around it, so that it can't be compiled
-    on its own.
+    on its own. examined: arrays, and what they held when the course of the capture depended on it.
     """
 
     graph: Graph
@@ -49,6 +49,7 @@ class Capture:
     treedef: tree.TreeDef
     guards: dict[int, bool | int | float]
     sources: list[Source] = field(default_factory=list)
+    examined: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     stores: list[tuple[int, int]] = field(default_factory=list)
     foreign: list[tuple[Any, int]] = field(default_factory=list)  # likewise, of captures around this one
 
@@ -125,7 +126,14 @@ def capture(
         graph = trace.finish(outputs)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
-    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, stores, foreign)
+    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign)
+
+
+def _examined(trace: Trace) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The arrays that the capture examined and that may hold something else at another call."""
+    found = list(trace.examined.values())
+    trace.examined.clear()
+    return [pair for pair in found if pair[0].base is not None or sys.getrefcount(pair[0]) > _UNSHARED - 1]
 
 
 def _input(trace: Trace, index: int, leaf: Any, path: str) -> Tracer:
@@ -215,19 +223,26 @@ def runner(
 ) -> Runner:
     """What a call with arguments of these types runs: arrays in, the executable, results out.
 
-    The runner raises Stale when something that the capture relied on has changed. `overlapping` is run in its
-    place when an array that the function writes shares memory with another.
+    The runner raises Stale when something that the capture relied on has changed. Arrays that it examined are
+    looked for, and looked at, at each call. `overlapping` is run in its place when an array that the function
+    writes shares memory with another.
     """
     scalars = [
         (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
     ]
     extra, count = captured.captured, len(leaves)
+    used, held = count + len(extra), [copy for _, copy in captured.examined]
+    extra = extra + [array for array, _ in captured.examined]
     shared = _sharing(donated, count) if donated and not captured.stores else None
 
     def feed(given: Leaves) -> Leaves:
         arrays = given + extra
         if moving:
             origins.fetch(arrays, count)
+        for array, then in zip(arrays[used:], held, strict=True):
+            if not np.array_equal(array, then):
+                raise Stale
+        del arrays[used:]
         for i, dtype in scalars:
             arrays[i] = np.asarray(given[i], dtype=dtype)
         if shared is not None:

@@ -122,6 +122,10 @@ class Tracer(Operators):
     def real(self) -> Tracer:
         return self
 
+    @property
+    def imag(self) -> Tracer:
+        return full(self, self.shape, 0, self.dtype)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")
@@ -187,7 +191,7 @@ class Tracer(Operators):
         advice = (
             "np.array, np.asarray, np.full and functions outside NumPy can't take a traced array.\n"
             "Use it as it is, np.stack for a list of traced values, np.broadcast_to(x, shape) for np.full,\n"
-            "or .astype(dtype) for another dtype."
+            "np.asarray(a, like=x) for an array a of which np.take takes elements, .astype for another dtype."
         )
         if in_subscript():
             advice = (
@@ -405,9 +409,10 @@ def _instead(name: str) -> str:
     known = {
         "tolist": "Return the array from the traced function and call .tolist() outside.",
         "sort": "np.sort comes later.",
-        "fill": "Write np.full(...); mutation comes later.",
+        "fill": "Write np.full_like(x, value); mutation comes later.",
         "put": "Write np.where(mask, new, old); mutation comes later.",
         "flat": "Use x.reshape(-1).",
+        "resize": "Write np.resize(x, shape); mutation comes later.",
     }
     return known.get(name, "Call it on the array outside the traced function.")
 

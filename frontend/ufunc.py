@@ -119,6 +119,8 @@ def settle(operands: Sequence[Any]) -> list[Any]:
 
 
 def _resolve(ufunc: np.ufunc, kinds: Kinds, dtype: Any, operands: Sequence[Any]) -> tuple[np.dtype, ...]:
+    if dtype is None and all(k is int or k is float for k in kinds):  # there is no dtype to follow
+        kinds = tuple(NAMES[WEAK_DTYPES[k]] for k in kinds)
     wanted: dict[str, Any] = {}
     if dtype is not None:
         wanted["signature"] = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout

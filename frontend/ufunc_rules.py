@@ -75,10 +75,17 @@ for _ufunc in (np.rad2deg, np.degrees):
     _degrees(_ufunc, 180 / math.pi)
 
 
+def _gives_bool(ufunc: np.ufunc, operands: tuple[Any, ...], dtype: Any) -> None:
+    """Raises DTypeError for a dtype= that a test's result can't have."""
+    if dtype is not None and np.dtype(dtype) != np.bool_:
+        loop(ufunc, operands, dtype)
+
+
 def _logical(ufunc: np.ufunc, op: OpDef) -> None:
     @ufunc_rule(ufunc)
     def rule(*operands: Any, dtype: Any = None) -> Tracer:
         like = next(o for o in operands if type(o) is Tracer)
+        _gives_bool(ufunc, operands, dtype)
         return emit(op, *[truth(as_tracer(o, like)) for o in operands])
 
 
@@ -93,6 +100,7 @@ def _floating_test(ufunc: np.ufunc, op: OpDef, of_integers: bool) -> None:
 
     @ufunc_rule(ufunc)
     def rule(x: Tracer, dtype: Any = None) -> Tracer:
+        _gives_bool(ufunc, (x,), dtype)
         a = x if x.value.type.is_float else None
         return emit(op, a) if a is not None else full(x, x.shape, of_integers, "bool")
 
@@ -174,6 +182,7 @@ def float_power(x: Any, y: Any, dtype: Any = None) -> Tracer:
 def _comparison(ufunc: np.ufunc, op: OpDef) -> None:
     @ufunc_rule(ufunc)
     def rule(x: Any, y: Any, dtype: Any = None) -> Tracer:
+        _gives_bool(ufunc, (x, y), dtype)
         for a, b, flipped in ((x, y, False), (y, x, True)):
             if type(b) is int and type(a) is Tracer and a.weak is None and a.dtype.kind in "iu":
                 info = np.iinfo(a.dtype)

@@ -59,7 +59,8 @@ class Builder:
 
     def constant(self, value: Any, dtype: str) -> Expr:
         """A 0-d (or array) constant of that dtype; equal 0-d constants are made once."""
-        array = np.asarray(value).astype(NAMES[dtype])
+        with np.errstate(all="ignore"):  # what is too large for the dtype is inf
+            array = np.asarray(value).astype(NAMES[dtype])
         array.flags.writeable = False
         key = (dtype, array.tobytes())
         if array.ndim == 0 and key in self._constants:

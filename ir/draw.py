@@ -20,7 +20,7 @@ from weft.ir.text import function_names, listing
 
 _UNSAID = frozenset({"shape", "dtype", "value", "batch", "contract"})  # attributes that the types show, or long ones
 _NUMBERED = re.compile(r"t\d+")  # the printer's names, when the text was read back
-_LONGEST = 30  # characters of attributes in a node
+_LONGEST = 32  # characters of a title, attributes and all: the tip has them anyway
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class _Painter:
         if any(isinstance(s, str) for s in sources):
             title += f"({', '.join(s if isinstance(s, str) else '·' for s in sources)})"
         said = " ".join(f"{k}={attribute(v)}" for k, v in op.attrs.items() if k not in _UNSAID)
-        return f"{title} {said}".rstrip() if len(said) <= _LONGEST else title
+        return f"{title} {said}" if said and len(title) + len(said) < _LONGEST else title
 
 
 def _name(value: Value) -> str:

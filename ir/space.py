@@ -210,7 +210,7 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
                 return None  # starts are worked out before any row
             if any(v in inside and v not in free_to_read for v in _moved(op)):
                 return None
-            if op in hidden and any(v in inside and v not in free_to_read and v.shape for v in op.operands):
+            if op in hidden and any(v in inside and v not in free_to_read for v in op.operands):
                 return None
     shown = [op for op in ops if op not in hidden]
     stored = set(outputs)
@@ -242,12 +242,12 @@ def _waiting(ops: Sequence[Op]) -> set[Value]:
 
 
 def leaves(ops: Sequence[Op]) -> set[Value]:
-    """Results that can be read at any index: made by sources and movement only, or 0-d."""
+    """Results that can be read at any index, before any loop: sources, movement, and 0-d arithmetic on those."""
     inside = {r for op in ops for r in op.results}
     found: set[Value] = set()
     for op in ops:
         whole = op.kind.family == "elementwise" and not op.result.shape  # one element: the same at any index
-        if whole or (is_free(op) and all(v not in inside or v in found for v in op.operands)):
+        if (whole or is_free(op)) and all(v not in inside or v in found for v in op.operands):
             found.add(op.result)
     return found
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from weft.ir.builder import Builder
-from weft.ir.graph import Graph, Op, Value
+from weft.ir.graph import Graph, Op, Value, is_literal
 from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.ops.control import LEAD, call
 from weft.passes.simplify_shapes import SHAPE_RULES
@@ -35,6 +35,7 @@ class Rewriter:
         self.build = Builder(graph.name)
         self.build.inputs.extend(graph.inputs)
         self.producer: dict[Value, Op] = {}
+        self.readers: dict[Value, int] = {}  # of values that stand for one of the graph before
         self.fired: dict[str, int] = {}
 
     def constant(self, value: Value) -> Any:
@@ -57,6 +58,10 @@ class Rewriter:
         if not shape:
             return lambda other: other.scalar(number, dtype)
         return lambda other: other.emit("broadcast", other.scalar(number, dtype), shape=shape)
+
+    def shared(self, value: Value) -> bool:
+        """Has it other readers than the one that is being rewritten?"""
+        return self.readers.get(value, 0) > 1
 
     def made_by(self, value: Value, name: str) -> Op | None:
         op = self.producer.get(value)
@@ -101,7 +106,10 @@ class Rewriter:
         (t,) = kind.infer(tuple(v.type for v in operands), attrs)
         if t.size > FOLD_LIMIT or kind.name == "broadcast":
             return None
-        value = kind.reference(*(m.attrs["value"] for m in makers if m is not None), **attrs)
+        try:
+            value = kind.reference(*(m.attrs["value"] for m in makers if m is not None), **attrs)
+        except (ValueError, IndexError):  # what NumPy refuses: integers to negative powers, indices out of range
+            return None
         array = np.ascontiguousarray(value) if t.dims else np.asarray(value)
         return self.scalar(array, t.dtype)
 
@@ -116,6 +124,8 @@ def _simplify(graph: Graph, known: Mapping[Value, Remaker]) -> Graph:
     ctx = Rewriter(graph)
     env: dict[Value, Value] = {v: v for v in graph.inputs}
     env.update((v, remake(ctx)) for v, remake in known.items())
+    uses = graph.uses()
+    names: dict[Value, str] = {}
     for op in graph.ops:
         ctx.build.location = op.location
         operands = tuple(env[v] for v in op.operands)
@@ -131,12 +141,26 @@ def _simplify(graph: Graph, known: Mapping[Value, Remaker]) -> Graph:
             env[op.result] = ctx.scalar(op.attrs["value"], op.result.dtype)
             continue
         new = ctx.rewrite(op.kind, operands, op.attrs, op)
-        if op.result.name and not new.name and new in ctx.producer:
-            ctx.build.hint(new, op.result.name)
+        ctx.readers[new] = ctx.readers.get(new, 0) + uses.get(op.result, 0)
+        if op.result.name and not new.name and new in ctx.producer and not is_literal(ctx.producer[new]):
+            names.setdefault(new, op.result.name)
         env[op.result] = new
     if ctx.fired:
         log.debug("rules fired: %s", ", ".join(f"{k} x{n}" for k, n in sorted(ctx.fired.items())))
-    return ctx.build.finish([env[v] for v in graph.outputs])
+    return _named(ctx.build.finish([env[v] for v in graph.outputs]), names)
+
+
+def _named(graph: Graph, names: Mapping[Value, str]) -> Graph:
+    """The graph with names for some values. Those are other values then: the graph before keeps its own."""
+    if not names:
+        return graph
+    other = {v: Value(v.type, name, v.location) for v, name in names.items()}
+
+    def get(values: tuple[Value, ...]) -> tuple[Value, ...]:
+        return tuple(other.get(v, v) for v in values)
+
+    ops = (Op(op.kind, get(op.operands), op.attrs, op.regions, get(op.results)) for op in graph.ops)
+    return Graph(graph.name, graph.inputs, tuple(ops), get(graph.outputs))
 
 
 def _known(ctx: Rewriter, op: Op, operands: tuple[Value, ...], region: Graph) -> dict[Value, Remaker]:
@@ -236,13 +260,14 @@ def cast_same(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
 
 
 def cast_back(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
-    # f32 -> f64 -> f32, i8 -> i64 -> i8: a wider dtype holds it exactly
+    # f32 -> f64 -> f32, i8 -> i64 -> i8: a wider dtype holds it exactly (not so i64 -> f64, "safe" to NumPy)
     inner = ctx.made_by(v[0], "cast")
     if inner is None:
         return None
-    x = inner.operands[0]
-    exact = np.can_cast(x.type.np_dtype, v[0].type.np_dtype, "safe")
-    return ctx.emit("cast", x, dtype=attrs["dtype"]) if exact and x.dtype == attrs["dtype"] else None
+    x, wide = inner.operands[0], v[0]
+    rounds = x.dtype in ("i64", "u64") and wide.type.is_float
+    exact = np.can_cast(x.type.np_dtype, wide.type.np_dtype, "safe") and not rounds
+    return x if exact and x.dtype == attrs["dtype"] else None
 
 
 def where_known(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:

@@ -60,9 +60,9 @@ def transpose_transpose(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
 
 
 def transpose_dot(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
-    # transpose(a . b) -> b . a where the transpose swaps the free axes of both as blocks
+    # transpose(a . b) -> b . a where the transpose swaps the free axes of both as blocks, and nobody reads a . b
     inner = ctx.made_by(v[0], "dot")
-    if inner is None:
+    if inner is None or ctx.shared(v[0]):
         return None
     a, b = inner.operands
     batch, contract = inner.attrs["batch"], inner.attrs["contract"]

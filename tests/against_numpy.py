@@ -24,7 +24,7 @@ class Interpreted:
 
     def __call__(self, graph: Any, donate: Any = frozenset(), label: str = "") -> Any:
         verify(graph)
-        return lambda arrays: [np.array(a) for a in interpret(graph, arrays)]
+        return lambda arrays: [np.array(a) for a in interpret(graph, arrays, check=True)]
 
     def lower(self, graph: Any, donate: Any = frozenset(), label: str = "") -> Any:
         return graph

@@ -6,7 +6,8 @@
     wide       the same in float64 throughout, from the same inputs
 
 An element is right when it lies within the spread of the noisy runs (times a safety factor) of the exact run
-or of the wide one: an ill-conditioned element gets as much room as it needs, a well-conditioned one a few ulp.
+or of the wide one, or between those: an ill-conditioned element gets as much room as it needs, a
+well-conditioned one a few ulp.
 """
 
 from __future__ import annotations
@@ -111,5 +112,6 @@ def _within(g: np.ndarray, e: np.ndarray, wide: np.ndarray, noisy: Sequence[np.n
         room = SAFETY * spread + 8 * float(info.eps) * np.abs(y) + 8 * float(info.smallest_subnormal)
         same = (x == y) | (np.isnan(x) & np.isnan(y)) | (np.abs(x - y) <= room)
         as_wide = (g == wide.astype(g.dtype)) | (np.abs(x - w) <= room) | (np.isnan(x) & np.isnan(w))
+        as_wide |= (np.minimum(y, w) - room <= x) & (x <= np.maximum(y, w) + room)
         unsure = np.any(np.isfinite(runs) != np.isfinite(y), axis=0) | np.any(np.isnan(runs) != np.isnan(y), axis=0)
     return same | as_wide | unsure

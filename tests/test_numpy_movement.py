@@ -1,12 +1,11 @@
 """Movement, joining, splitting, padding and differences of traced arrays: each call form agrees with NumPy."""
 
-import runpy
-
 import numpy as np
 import pytest
 
 import weft
-from tests.traced import Case, check, check_gradient, check_native, graph_of, ids, interpreted
+from tests.against_numpy import interpreted
+from tests.traced import check, check_gradient, check_native, graph_of, ids, in_a_file, table
 from weft import errors
 
 rng = np.random.default_rng(0)
@@ -24,19 +23,8 @@ STRIDED = rng.standard_normal((6, 8))[::-2, ::3]
 STILL = np.broadcast_to(np.array([1.0, -0.0, 3.0]), (2, 3))
 LAYOUTS = {"fortran": FORTRAN, "negative strides": STRIDED, "zero strides": STILL, "0-d": S, "empty": E, "one": ONE}
 
-
-def table(*cases):
-    """[(text of the call, Case)]: a case is a string over x, y, z and the arguments that these are."""
-    found = []
-    for text, *arguments in cases:
-        names = "xyz"[: len(arguments)]
-        function = eval(f"lambda {', '.join(names)}: {text}", {"np": np})  # noqa: S307
-        shapes = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arguments)
-        found.append((f"{text}  {shapes}", Case(function, *arguments)))
-    return found
-
-
 SHAPES = table(
+    {},
     ("np.reshape(x, (4, 6))", X),
     ("np.reshape(x, -1)", X),
     ("np.reshape(x, (3, -1, 2))", X),
@@ -115,6 +103,7 @@ SHAPES = table(
 )
 
 DIRECTIONS = table(
+    {},
     ("np.flip(x)", X),
     ("np.flip(x, 1)", X),
     ("np.flip(x, (0, -1))", X),
@@ -145,6 +134,7 @@ DIRECTIONS = table(
 )
 
 JOINS = table(
+    {},
     ("np.concatenate([x, y])", V, V),
     ("np.concatenate((x, y), axis=1)", M, N.T),
     ("np.concatenate([x, y], axis=-1)", M, M),
@@ -197,6 +187,7 @@ JOINS = table(
 )
 
 REPEATS = table(
+    {},
     ("np.repeat(x, 3)", V),
     ("np.repeat(x, 2)", X),
     ("np.repeat(x, 2, axis=1)", X),
@@ -238,6 +229,7 @@ REPEATS = table(
 )
 
 SPLITS = table(
+    {},
     ("np.split(x, 2)", V[:4]),
     ("np.split(x, 2, axis=1)", M),
     ("np.split(x, [1, 3])", V),
@@ -259,6 +251,7 @@ SPLITS = table(
 )
 
 PADS = table(
+    {},
     ("np.pad(x, 1)", M),
     ("np.pad(x, (1, 2))", V),
     ("np.pad(x, ((1, 0), (2, 3)))", M),
@@ -281,6 +274,7 @@ PADS = table(
 )  # fmt: skip
 
 DIFFERENCES = table(
+    {},
     ("np.diff(x)", V),
     ("np.diff(x)", M),
     ("np.diff(x, axis=0)", M),
@@ -301,6 +295,7 @@ DIFFERENCES = table(
 )
 
 CONVERSIONS = table(
+    {},
     ("x.astype(np.float32)", X),
     ("x.astype('int64')", X),
     ("x.astype(int)", M),
@@ -351,7 +346,7 @@ def test_layouts(layout):
              "x.astype(np.float32)"]  # fmt: skip
     if LAYOUTS[layout].ndim:
         texts += ["x[::-1]", "x[..., ::2]", "np.diff(x)", "np.split(x, 1)", "np.delete(x, [], axis=0)"]
-    cases = [case for _, case in table(*[(text, LAYOUTS[layout]) for text in texts])]
+    cases = [case for _, case in table({}, *[(text, LAYOUTS[layout]) for text in texts])]
     for case in cases:
         check(case)
     check_native(cases)
@@ -395,6 +390,7 @@ def test_gradients(name):
 
 
 GRIDS = table(
+    {},
     ("np.gradient(x)", V),
     ("np.gradient(x, 0.5)", V),
     ("np.gradient(x, 2)", N),
@@ -483,16 +479,14 @@ ERRORS = [
 
 @pytest.mark.parametrize("text, x, kind, words", ERRORS, ids=[e[0] for e in ERRORS])
 def test_errors_say_where_and_what(text, x, kind, words, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(f"import numpy as np\n\ndef f(x):\n    return {text}\n")
-    space = runpy.run_path(str(program))
+    f = in_a_file(text, tmp_path)
     with pytest.raises(kind) as caught:
-        interpreted(space["f"])(x)
+        interpreted(f)(x)
     first = str(caught.value).splitlines()[0]
     assert f"program.py:4: `{text}`: " in first and words in str(caught.value)
     if kind is not errors.UnsupportedError and "astype(complex)" not in text:
         with pytest.raises(kind):
-            space["f"](x)
+            f(x)
 
 
 def test_views_and_copies():

@@ -4,27 +4,12 @@
 many cases as one compiled function. Both compare with NumPy: values, dtypes and shapes.
 """
 
+import runpy
+
 import numpy as np
 
 import weft
-from weft.frontend.compile import make_compile
-from weft.ir.interpret import interpret
-from weft.ir.verify import verify
-
-
-class Interpreted:
-    """A `compile_graph` that checks the graph and interprets it."""
-
-    def __call__(self, graph, donate=frozenset(), label=""):
-        verify(graph)
-        return lambda arrays: [np.array(a) for a in interpret(graph, arrays, check=True)]
-
-
-    def lower(self, graph, donate=frozenset(), label=""):
-        return graph
-
-
-interpreted = make_compile(Interpreted())
+from tests.against_numpy import interpreted
 
 
 def graph_of(f, *arguments):
@@ -39,9 +24,30 @@ class Case:
         self.f, self.arguments, self.rtol = f, arguments, rtol
 
 
+def table(known, *cases):
+    """[(name, Case)] of cases `(text, *arguments)`, the text over x, y, z, which are the arguments, np and `known`.
+
+    A dict as the last argument holds the Case's keywords.
+    """
+    found = []
+    for text, *arguments in cases:
+        more = arguments.pop() if isinstance(arguments[-1], dict) else {}
+        function = eval(f"lambda {', '.join('xyz'[: len(arguments)])}: {text}", {"np": np, **known})  # noqa: S307
+        shapes = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arguments)
+        found.append((f"{text}  {shapes}", Case(function, *arguments, **more)))
+    return found
+
+
 def ids(cases):
     """A name for each of a list of (name, Case)."""
     return [name for name, _ in cases]
+
+
+def in_a_file(text, folder):
+    """The function of x that returns the expression, which stands in line 4 of program.py."""
+    program = folder / "program.py"
+    program.write_text(f"import numpy as np\n\ndef f(x):\n    return {text}\n")
+    return runpy.run_path(str(program))["f"]
 
 
 def agree(got, want, rtol=0.0):

@@ -16,10 +16,8 @@ def take_standard_output() -> TextIO:
     """A file for what the command prints. All else that this process writes to standard output, by Python or not,
     goes to standard error from now on."""
     sys.stdout.flush()
-    encoding = sys.stdout.encoding
-    ours = os.fdopen(os.dup(1), "w", encoding=encoding, errors="backslashreplace")
+    ours = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors="backslashreplace")
     os.dup2(2, 1)
-    sys.stdout = sys.stderr
     return ours
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from weft.frontend.errors import DTypeError, UnsupportedError, message
 from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out
 from weft.frontend.numpy_api.logic import where
-from weft.frontend.numpy_api.moves import cut, reshaped
+from weft.frontend.numpy_api.moves import cut, reshaped, zeros
 from weft.frontend.numpy_api.reductions import sum_
 from weft.frontend.numpy_api.registry import implements, method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
@@ -89,6 +89,21 @@ def angle(z: Any, deg: bool = False) -> Tracer:
     """0 of what is not negative, else π: there are no complex numbers yet."""
     result: Tracer = call(np.arctan2, 0, *arrays(z))
     return result * (180 / np.pi) if deg else result
+
+
+@method("conj", "conjugate")
+def conjugate(x: Tracer) -> Tracer:
+    return x
+
+
+@implements(np.polyval)
+def polyval(p: Any, x: Any) -> Tracer:
+    """The polynomial with coefficients p, highest first, by Horner's rule."""
+    coefficients, a = arrays(p, x)
+    result = zeros(a, a.shape, a.dtype)
+    for c in coefficients:
+        result = result * a + c
+    return result
 
 
 @implements(np.trapezoid)

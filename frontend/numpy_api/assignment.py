@@ -34,12 +34,13 @@ def set_item(target: Tracer, key: Any, value: Any) -> None:
         _set_masked(target, elements, value)
         return
     placed = indexing.read_key(target, key)
-    advanced = indexing.advanced_of(placed)
+    common = indexing.common_shape(target, placed)
     new = cast(as_tracer(value, target), target.dtype)
-    if all(indexing.is_position(e) for _, e in advanced):
+    if common is None or indexing.is_basic(placed):
         assign(indexing.get_item(target, key), new)
-    else:
-        _scatter(indexing.sliced_by(target, placed), placed, advanced, new)
+    elif 0 not in common:
+        counted = indexing.count_places(target, placed)
+        _scatter(indexing.sliced_by(target, counted), counted, common, new)
 
 
 def _set_masked(target: Tracer, elements: Sequence[Any], value: Any) -> None:
@@ -61,9 +62,9 @@ def _set_masked(target: Tracer, elements: Sequence[Any], value: Any) -> None:
     assign(target, emit(ops.logic.where, over, new, target))
 
 
-def _scatter(x: Tracer, placed: Sequence[Placed], advanced: Sequence[Placed], new: Tracer) -> None:
+def _scatter(x: Tracer, placed: Sequence[Placed], common: tuple[int, ...], new: Tracer) -> None:
     """Write along the axes of the index arrays of x, whose slices are taken and whose ints are axes of size one."""
-    common = indexing.common_shape(x, advanced)
+    advanced = [(axis, e) for axis, e in placed if isinstance(e, indexing.ARRAYS)]
     axes = tuple(axis for axis, _ in advanced if axis is not None)
     if not axes:
         raise unsupported("assigns by a mask of no axis", x)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import ShapeError, message
+from weft.frontend.numpy_api.diagonals import diagonal
 from weft.frontend.numpy_api.keywords import arrays, wanted_dtype
-from weft.frontend.numpy_api.linear_algebra import contracted, diagonal_of
+from weft.frontend.numpy_api.linear_algebra import contracted
 from weft.frontend.numpy_api.logic import clip
 from weft.frontend.numpy_api.moves import expanded, joined, permuted, reshaped
 from weft.frontend.numpy_api.reductions import total
@@ -82,5 +83,5 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     c = cov(x, y, rowvar, dtype=dtype)
     if not c.shape:
         return c / c
-    deviation = call(np.sqrt, diagonal_of(c, 0, 0, 1))
+    deviation = call(np.sqrt, diagonal(c))
     return clip(c / expanded(deviation, 1) / expanded(deviation, 0), -1, 1)

@@ -104,6 +104,17 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     raise unsupported("copies into an array in place", dst, src, advice=advice)
 
 
+def _in_place(function: Any) -> None:
+    @implements(function)
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        advice = "Mutation comes later. Write np.where(mask, new, old), or np.insert, np.delete, np.concatenate."
+        raise unsupported(f"np.{function.__name__} changes an array in place", *args, advice=advice)
+
+
+for _changer in (np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal):
+    _in_place(_changer)
+
+
 # Grids.
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
+from weft.frontend.numpy_api.diagonals import diagonal
 from weft.frontend.numpy_api.keywords import arrays, refuse_out, wanted_dtype
-from weft.frontend.numpy_api.linear_algebra import diagonal_of
 from weft.frontend.numpy_api.moves import permuted, reshaped, view
 from weft.frontend.numpy_api.reductions import total
 from weft.frontend.numpy_api.registry import implements
@@ -156,7 +156,7 @@ def _simple(x: Tracer, own: Labels, sizes: dict[Label, int]) -> Term:
         while own.count(label) > 1:
             i = own.index(label)
             j = own.index(label, i + 1)
-            x = diagonal_of(x, 0, i, j)
+            x = diagonal(x, 0, i, j)
             own = (*own[:i], *own[i + 1 : j], *own[j + 1 :], label)
     kept = [i for i, label in enumerate(own) if x.shape[i] == sizes[label]]
     if len(kept) < len(own):

@@ -8,7 +8,7 @@ among them are *advanced* when there is any array: their common shape replaces t
 and comes first when something stands between them.
 
 A traced index is not known to be in range: negative ones count from the end, and one out of bounds raises
-IndexError when the compiled code has run (see the op `bound`).
+IndexError when the compiled code has run (see the op `bound`). Traced ints alone are places of a view, as ints are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from weft.frontend.errors import IndexingError, message
 from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
 from weft.frontend.numpy_api.registry import method
-from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
+from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.ir import ops
 from weft.ir.types import broadcast_dims
 
@@ -35,21 +35,24 @@ class Known:
     array: np.ndarray
 
 
-# What stands in a key: a slice, None, an Ellipsis, an int, a Tracer of integers, a Known. With its axis, or None
-# for what takes no axis: new ones, the ellipsis itself, and a 0-d mask (`x[True]` has a new axis of one place).
+# What stands in a key: a slice, None, an Ellipsis, an int, or an index array; with its axis, or None for what
+# takes no axis: new ones, the ellipsis itself, and a 0-d mask (`x[True]` has a new axis of one place).
 Placed = tuple[int | None, Any]
+ARRAYS = (Known, Tracer, np.ndarray)
 
 
 @method("__getitem__")
 def get_item(x: Tracer, key: Any) -> Tracer:
     """NumPy's `x[key]`. Raises IndexingError, UnsupportedError for a traced mask."""
     placed = read_key(x, key)
-    advanced = advanced_of(placed)
-    y = sliced_by(x, placed)
-    if not all(is_position(e) for _, e in advanced):
-        return _advanced(y, placed, advanced)
-    y = _window(y, placed)
-    return view(reshaped(y, _with_new_axes(placed, _kept(y, placed))), x)
+    common = common_shape(x, placed)
+    if common is None or is_basic(placed):
+        y = _window(sliced_by(x, placed), placed)
+        return view(reshaped(y, _shape(placed, _kept(y, placed))), x)
+    if 0 in common:  # no index at all: even those out of bounds are none
+        return full(x, _shape(placed, _kept(sliced_by(x, placed), placed), common), 0, x.dtype)
+    counted = count_places(x, placed)
+    return _advanced(sliced_by(x, counted), counted, common)
 
 
 def read_key(x: Tracer, key: Any) -> list[Placed]:
@@ -57,19 +60,19 @@ def read_key(x: Tracer, key: Any) -> list[Placed]:
     return _placed(x, [_element(e, x) for e in (key if isinstance(key, tuple) else (key,))])
 
 
-def advanced_of(placed: Sequence[Placed]) -> list[Placed]:
-    """The index arrays among a key's elements, and traced ints."""
-    return [(axis, e) for axis, e in placed if isinstance(e, Known | Tracer)]
+def is_basic(placed: Sequence[Placed]) -> bool:
+    """Whether a key has no index arrays, but slices, ints and traced ints alone: it shows a view."""
+    return all(type(e) is Tracer and not e.shape for _, e in placed if isinstance(e, ARRAYS))
 
 
-def is_position(e: Any) -> bool:
-    """A traced integer: one place of an axis, which goes, as by an int."""
-    return type(e) is Tracer and not e.shape
+def count_places(x: Tracer, placed: Sequence[Placed]) -> list[Placed]:
+    """The key with its index arrays counted from the start of their axes."""
+    return [(axis, e if axis is None else _counted(e, x, axis)) for axis, e in placed]
 
 
 def _window(x: Tracer, placed: Sequence[Placed]) -> Tracer:
-    """The places that traced integers say, as axes of size one: a view too."""
-    found = {axis: e for axis, e in placed if axis is not None and is_position(e)}
+    """The places that traced ints say, as axes of size one: a view too."""
+    found = {axis: e for axis, e in placed if axis is not None and type(e) is Tracer}
     if not found:
         return x
     like = next(iter(found.values()))
@@ -92,7 +95,7 @@ def _element(e: Any, x: Tracer) -> Any:
     if isinstance(e, list | tuple) and find_tracer(e) is not None:
         e = as_tracer(e, x)
     if type(e) is Tracer or isinstance(e, np.ndarray):
-        return _array(e)
+        return _array(e, x)
     if not isinstance(e, list | tuple | range) and hasattr(e, "__index__"):
         return operator.index(e)
     array = np.array(e)
@@ -107,7 +110,7 @@ def _element(e: Any, x: Tracer) -> Any:
     raise IndexingError(message(text, [x.value]))
 
 
-def _array(e: Any) -> Any:
+def _array(e: Any, x: Tracer) -> Any:
     """An index array or a mask, traced or not."""
     if e.dtype.kind not in "biu":
         text = f"arrays used as indices must be of integer (or boolean) type, not {e.dtype}"
@@ -118,7 +121,7 @@ def _array(e: Any) -> Any:
         "How many there are depends on the data. Write np.where(mask, x, other) for an array of x's shape, and\n"
         "np.sum(x, where=mask), or np.sum(np.where(mask, x, 0)), for a sum over them."
     )
-    return Known(known_array(e, "takes the elements at which a traced mask holds", advice))
+    return Known(known_array(e, x, "takes the elements at which a traced mask holds", advice))
 
 
 def _placed(x: Tracer, elements: Sequence[Any]) -> list[Placed]:
@@ -142,7 +145,9 @@ def _placed(x: Tracer, elements: Sequence[Any]) -> list[Placed]:
             placed += _mask(e.array, x, axis)
             axis += e.array.ndim
         else:
-            placed.append((axis, _in_range(e, x, axis)))
+            if isinstance(e, int) or (isinstance(e, np.ndarray) and not e.ndim):
+                check_range(e, x.shape[axis], axis, x)
+            placed.append((axis, e % x.shape[axis] if isinstance(e, int) else e))
             axis += 1
     return placed
 
@@ -158,7 +163,7 @@ def _mask(mask: np.ndarray, x: Tracer, axis: int) -> list[Placed]:
     if not mask.ndim:
         return [(None, Known(np.zeros(int(mask), np.int64)))]
     for i, (n, d) in enumerate(zip(mask.shape, x.shape[axis:], strict=False), axis):
-        if n != d:
+        if n != d and n:  # an empty mask fits everywhere
             text = (
                 f"boolean index did not match indexed array along axis {i}; size of axis is {d} but size of "
                 f"corresponding boolean axis is {n}"
@@ -167,18 +172,26 @@ def _mask(mask: np.ndarray, x: Tracer, axis: int) -> list[Placed]:
     return [(axis + i, Known(places)) for i, places in enumerate(np.nonzero(mask))]
 
 
-def _in_range(e: Any, x: Tracer, axis: int) -> Any:
-    """An element of a key for an axis of x: what is known is checked, and counted from the start."""
-    if isinstance(e, slice) or type(e) is Tracer:
-        return e
-    n = x.shape[axis]
-    check_range(e.array if isinstance(e, Known) else e, n, axis, x)
-    if isinstance(e, int):
-        return e % n
+def common_shape(x: Tracer, placed: Sequence[Placed]) -> tuple[int, ...] | None:
+    """The index arrays' shape, if there are any. Raises IndexingError."""
+    shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in placed if isinstance(e, ARRAYS)]
+    try:
+        return broadcast_dims(*shapes) if shapes else None
+    except ValueError:
+        text = "shape mismatch: indexing arrays could not be broadcast together with shapes "
+        raise IndexingError(message(text + " ".join(map(str, shapes)), [x.value])) from None
+
+
+def _counted(e: Any, x: Tracer, axis: int) -> Any:
+    """An element of a key for an axis of x: arrays that are known are checked, lists counted from the start."""
     if isinstance(e, Known):
+        check_range(e.array, x.shape[axis], axis, x)
         places = e.array.astype(np.int64)
-        return Known(np.where(places < 0, places + n, places))
-    return as_tracer(e, x)
+        return Known(np.where(places < 0, places + x.shape[axis], places))
+    if isinstance(e, np.ndarray):
+        check_range(e, x.shape[axis], axis, x)
+        return as_tracer(e, x)
+    return e
 
 
 def check_range(index: Any, n: int, axis: int, x: Tracer) -> None:
@@ -204,58 +217,34 @@ def _kept(x: Tracer, placed: Sequence[Placed]) -> list[int]:
     return [x.shape[axis] for axis, e in placed if axis is not None and isinstance(e, slice)]
 
 
-def _advanced(x: Tracer, placed: list[Placed], advanced: list[Placed]) -> Tracer:
+def _advanced(x: Tracer, placed: list[Placed], common: tuple[int, ...]) -> Tracer:
     """Gather from x, whose slices are taken and whose ints are axes of size one."""
-    common = common_shape(x, advanced)
     kept = _kept(x, placed)
-    (axis, only), *others = advanced
-    spots, before = _spots(placed)
-    if isinstance(only, Known) and len(common) == 1 and axis is not None and len(spots) == 1:
-        x = pick(x, only.array, axis)
+    advanced = [(axis, e) for axis, e in placed if isinstance(e, ARRAYS)]
+    axis, first = advanced[0]
+    if isinstance(first, Known) and axis is not None and len(common) == 1 and len(kept) == x.ndim - 1:
+        x = pick(x, first.array, axis)
         kept.insert(axis, common[0])
-        return reshaped(x, _with_new_axes([(a, slice(None) if a == axis else e) for a, e in placed], kept))
-    x = reshaped(_gathered(x, advanced, common), (*common, *kept))
+        return reshaped(x, _shape([(a, slice(None) if a == axis else e) for a, e in placed], kept))
+    x = _gathered(x, advanced, common)
+    before = sum(isinstance(e, slice) for _, e in placed[: _spot(placed)])
     if before:
         own = len(common)
         x = permuted(x, (*range(own, own + before), *range(own), *range(own + before, x.ndim)))
-    return reshaped(x, _with_new_axes(placed, kept, common, spots[0]))
+    return reshaped(x, _shape(placed, kept, common))
 
 
-def common_shape(x: Tracer, advanced: Sequence[Placed]) -> tuple[int, ...]:
-    """The index arrays' common shape. Raises IndexingError."""
-    shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in advanced]
-    try:
-        return broadcast_dims(*shapes)
-    except ValueError:
-        text = "shape mismatch: indexing arrays could not be broadcast together with shapes "
-        raise IndexingError(message(text + " ".join(map(str, shapes)), [x.value])) from None
-
-
-def _spots(placed: Sequence[Placed]) -> tuple[list[int], int]:
-    """Where in the key the index arrays' axes are put (first of the list), and how many slices come before."""
-    spots = [i for i, (_, e) in enumerate(placed) if isinstance(e, int | Known | Tracer)]
-    if spots[-1] - spots[0] != len(spots) - 1:
-        return [0, *spots], 0
-    return spots, sum(isinstance(e, slice) for _, e in placed[: spots[0]])
-
-
-def gathered_order(
-    x: Tracer, placed: Sequence[Placed], common: tuple[int, ...]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Of `x[key]`, whose slices are taken from x already: its shape, the same without new axes, and the
-    permutation of that which puts the index arrays' axes first."""
-    spots, before = _spots(placed)
-    kept, own = _kept(x, placed), len(common)
-    bare = (*kept[:before], *common, *kept[before:])
-    first = (*range(before, before + own), *range(before), *range(before + own, len(bare)))
-    return _with_new_axes(placed, kept, common, spots[0]), bare, first
+def _spot(placed: Sequence[Placed]) -> int:
+    """Where in a key its index arrays' common shape goes."""
+    spots = [i for i, (_, e) in enumerate(placed) if isinstance(e, (int, *ARRAYS))]
+    return spots[0] if spots[-1] - spots[0] == len(spots) - 1 else 0
 
 
 def _gathered(x: Tracer, advanced: list[Placed], common: tuple[int, ...]) -> Tracer:
     """x at the index arrays, whose axes come first, then the rest of x's axes."""
     axes = tuple(axis for axis, _ in advanced if axis is not None)
     if not axes:  # masks of no axis alone
-        return spread(reshaped(x, (1,) * len(common) + x.shape), common + x.shape)
+        return spread(x, common + x.shape)
     rest = [n for i, n in enumerate(x.shape) if i not in axes]
     for axis in axes:
         if not x.shape[axis] and 0 not in (*common, *rest):
@@ -271,28 +260,24 @@ def places_of(x: Tracer, advanced: Sequence[Placed], common: tuple[int, ...]) ->
     return places
 
 
+def gathered_order(
+    x: Tracer, placed: Sequence[Placed], common: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Of `x[key]`, whose slices are taken from x already: its shape, the same without new axes, and the
+    permutation of that which puts the index arrays' axes first."""
+    before = sum(isinstance(e, slice) for _, e in placed[: _spot(placed)])
+    kept, own = _kept(x, placed), len(common)
+    bare = (*kept[:before], *common, *kept[before:])
+    first = (*range(before, before + own), *range(before), *range(before + own, len(bare)))
+    return _shape(placed, kept, common), bare, first
+
+
 def index_tracer(e: Any, x: Tracer, n: int, axis: int = 0) -> Tracer:
     """Places along an axis of n elements: int64, negative ones counted from the end, checked if they are traced."""
     if isinstance(e, Known):
         return as_tracer(e.array, x)
     i = cast(as_tracer(e, x), "i64")
     return bounded(i, n, axis, signed=e.dtype.kind == "i")
-
-
-def _with_new_axes(
-    placed: Sequence[Placed], kept: Sequence[int], common: tuple[int, ...] = (), at: int = 0
-) -> tuple[int, ...]:
-    """The result's shape: for each slice the next of `kept`, new axes, and `common` at position `at` of the key."""
-    rest = iter(kept)
-    shape: list[int] = []
-    for i, (_, e) in enumerate(placed):
-        if i == at:
-            shape += common
-        if e is None:
-            shape.append(1)
-        elif isinstance(e, slice):
-            shape.append(next(rest))
-    return tuple(shape)
 
 
 def bounded(index: Tracer, size: int, axis: int, signed: bool = True) -> Tracer:
@@ -302,3 +287,17 @@ def bounded(index: Tracer, size: int, axis: int, signed: bool = True) -> Tracer:
         from_end = emit(ops.elementwise.add, index, constant(index, size, "i64"))
         index = emit(ops.logic.where, negative, from_end, index)
     return emit(ops.update.bound, index, size=size, axis=axis)
+
+
+def _shape(placed: Sequence[Placed], kept: Sequence[int], common: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """The result's shape: for each slice the next of `kept`, new axes, and the index arrays' common shape."""
+    rest = iter(kept)
+    spot = _spot(placed) if common else 0
+    shape: list[int] = []
+    for i, (_, e) in enumerate(placed):
+        shape += common if i == spot else ()
+        if e is None:
+            shape.append(1)
+        elif isinstance(e, slice):
+            shape.append(next(rest))
+    return tuple(shape)

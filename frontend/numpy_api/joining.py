@@ -158,8 +158,8 @@ def _block(items: Any, like: Tracer, rank: int, axis: int) -> Tracer:
 def repeat(a: Any, repeats: Any, axis: Any = None) -> Tracer:
     """repeats: a number, or one for each element along the axis, which must be known."""
     advice = "The result's shape depends on them. Pass them as NumPy arrays or Python ints."
-    counts = known_array(repeats, "repeats elements a traced number of times", advice)
-    x = one(a) if type(a) is Tracer else as_tracer(a, repeats)
+    (x,) = arrays(as_tracer(a, first_tracer([a, repeats])))
+    counts = known_array(repeats, x, "repeats elements a traced number of times", advice)
     x, at = (flat(x), 0) if axis is None else (x, normal_axis(axis, x))
     n = x.shape[at]
     if counts.size != 1:
@@ -259,20 +259,20 @@ def unstack(x: Any, /, *, axis: Any = 0) -> tuple[Tracer, ...]:
 # Changed at fixed positions.
 
 
-def _positions(obj: Any, function: str) -> Any:
+def _positions(obj: Any, x: Tracer, function: str) -> Any:
     """The argument obj of insert and delete, which must be known."""
     if isinstance(obj, slice):
         return obj
     advice = "The result's shape depends on them. Pass them as NumPy arrays or Python ints."
-    places = known_array(obj, f"np.{function} at traced positions", advice)
+    places = known_array(obj, x, f"np.{function} at traced positions", advice)
     return places if places.size or isinstance(obj, np.ndarray) else places.astype(np.int64)
 
 
 @implements(np.delete)
 def delete(arr: Any, obj: Any, axis: Any = None) -> Tracer:
-    x = one(arr) if type(arr) is Tracer else as_tracer(arr, obj)
+    (x,) = arrays(as_tracer(arr, first_tracer([arr, obj])))
     x, at = (flat(x), 0) if axis is None else (x, normal_axis(axis, x))
-    return pick(x, by_numpy(np.delete, np.arange(x.shape[at]), _positions(obj, "delete")), at)
+    return pick(x, by_numpy(np.delete, np.arange(x.shape[at]), _positions(obj, x, "delete")), at)
 
 
 @implements(np.insert)
@@ -282,7 +282,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Tracer:
     x, v = arrays(as_tracer(arr, like), as_tracer(values, like))
     x, at = (flat(x), 0) if axis is None else (x, normal_axis(axis, x))
     n = x.shape[at]
-    places = _positions(obj, "insert")
+    places = _positions(obj, x, "insert")
     if isinstance(places, slice) or places.dtype == np.bool_:
         places = by_numpy(operator.getitem, np.arange(n), places)
     v = cast(v, x.dtype)

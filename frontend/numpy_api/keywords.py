@@ -10,8 +10,7 @@ import numpy as np
 
 from weft.frontend.capture import supported_dtype
 from weft.frontend.errors import AxisError, ShapeError, UnsupportedError, message
-from weft.frontend.tracer import Tracer, as_tracer, cast, common_dtype, constant, emit
-from weft.frontend.ufunc import fitting
+from weft.frontend.tracer import Tracer, as_tracer, cast, common_dtype, emit
 from weft.ir import ops
 
 NoValue: Any = np._NoValue  # type: ignore[attr-defined]  # what NumPy takes for "not given"
@@ -25,13 +24,10 @@ def arrays(*operands: Any) -> list[Tracer]:
 
 
 def common(like: Tracer, *operands: Any) -> list[Tracer]:
-    """The operands as tracers of their common dtype (NEP 50). Raises OverflowError for Python ints beyond it."""
+    """The operands as tracers of their common dtype (NEP 50). Python ints beyond it wrap around, as in np.where."""
     tracers = [as_tracer(o, like) for o in operands]
     dtype = common_dtype(tracers)
-    return [
-        constant(like, fitting(o, dtype), dtype) if type(o) is int else cast(t, dtype)
-        for o, t in zip(operands, tracers, strict=True)
-    ]
+    return [cast(t, dtype) for t in tracers]
 
 
 def normal_axis(axis: Any, x: Tracer, rank: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Products and diagonals: dot, tensordot, inner, outer, vdot, kron, cross, trace, matrix powers and chains.
+"""Products: dot, tensordot, inner, outer, vdot, kron, cross, trace, matrix powers and chains.
 
 All come down to `dot` of two arrays in their common dtype, or to a broadcast product. Products of bools are
 NumPy's: whether any pair holds.
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import ShapeError, UnsupportedError, message
+from weft.frontend.numpy_api.diagonals import diagonal
 from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out, wanted_dtype
-from weft.frontend.numpy_api.moves import cut, expanded, flat, iota, joined, moved, permuted, reshaped, spread
+from weft.frontend.numpy_api.moves import cut, expanded, flat, iota, joined, moved, reshaped, spread
 from weft.frontend.numpy_api.reductions import accumulator, total
 from weft.frontend.numpy_api.registry import implements, method
 from weft.frontend.tracer import Tracer, cast, emit, promote
@@ -170,32 +171,17 @@ def _difference(p: Tracer | None, q: Tracer | None) -> Tracer:
     return call(np.subtract, p, q)
 
 
-# Diagonals.
-
-
-def diagonal_of(x: Tracer, offset: int, axis1: int, axis2: int) -> Tracer:
-    """A diagonal of two axes as the last axis: every (m+1)th element of the two merged to one of n*m."""
-    first, second = normal_axis(axis1, x), normal_axis(axis2, x)
-    if first == second:
-        raise ShapeError(message("axis1 and axis2 cannot be the same", [x.value]))
-    rest = [i for i in range(x.ndim) if i not in (first, second)]
-    (n, width), lead = (x.shape[first], x.shape[second]), [x.shape[i] for i in rest]
-    count = max(0, min(n + min(offset, 0), width - max(offset, 0)))
-    begin = offset if offset >= 0 else -offset * width
-    merged = reshaped(permuted(x, [*rest, first, second]), [*lead, n * width])
-    end = begin + (count - 1) * (width + 1) + 1 if count else begin
-    return cut(merged, len(rest), slice(begin, end, width + 1))
-
-
 @implements(np.trace)
 @method("trace")
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Tracer:
     refuse_out("trace", out, a)
-    (x,) = arrays(a)
-    if x.ndim < 2:
-        raise ShapeError(message("diag requires an array of at least two dimensions", [x.value]))
-    line = diagonal_of(x, operator.index(offset), axis1, axis2)
-    return total(cast(line, wanted_dtype(dtype, accumulator(x.dtype))), (line.ndim - 1,))
+    line = diagonal(a, offset, axis1, axis2)
+    return total(cast(line, wanted_dtype(dtype, accumulator(line.dtype))), (line.ndim - 1,))
+
+
+@implements(np.linalg.diagonal)
+def matrix_diagonal(x: Any, /, *, offset: int = 0) -> Tracer:
+    return diagonal(x, offset, -2, -1)
 
 
 @implements(np.linalg.trace)

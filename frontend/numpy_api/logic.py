@@ -9,10 +9,11 @@ import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, UnsupportedError, message
 from weft.frontend.numpy_api.keywords import NoValue, arrays, common, refuse_out
+from weft.frontend.numpy_api.moves import expanded, flat
 from weft.frontend.numpy_api.registry import implements, method, ufunc_rule
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call
-from weft.frontend.ufunc_rules import truth
+from weft.frontend.ufunc_rules import prepared, truth
 from weft.ir import ops
 
 e, lg = ops.elementwise, ops.logic
@@ -52,6 +53,16 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return result
 
 
+@implements(np.isin)
+def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *,
+         kind: Any = None) -> Tracer:  # fmt: skip
+    """Which elements are among the others: each is compared with all of them."""
+    x, others = arrays(element, test_elements)
+    hits = call(np.equal, expanded(x, x.ndim), flat(others))
+    found = emit(ops.reduce.any_, hits, axes=(x.ndim,))
+    return emit(lg.logical_not, found) if invert else found
+
+
 @implements(np.clip)
 def clip(a: Any, a_min: Any = NoValue, a_max: Any = NoValue, out: Any = None, *, min: Any = NoValue,
          max: Any = NoValue) -> Tracer:  # fmt: skip
@@ -84,8 +95,7 @@ def clip_method(a: Any, min: Any = None, max: Any = None, out: Any = None) -> Tr
 
 @ufunc_rule(np._core.umath.clip)  # type: ignore[attr-defined]  # what ndarray.clip calls
 def clip_ufunc(a: Any, lower: Any, upper: Any, dtype: Any = None) -> Tracer:
-    like = next(o for o in (a, lower, upper) if type(o) is Tracer)
-    x, low, high = common(like, a, lower, upper)
+    x, low, high = prepared(np._core.umath.clip, (a, lower, upper), dtype)  # type: ignore[attr-defined]
     return emit(e.minimum, emit(e.maximum, x, low), high)
 
 

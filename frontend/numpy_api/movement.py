@@ -222,7 +222,7 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> Tracer:
     return view(permuted(x, perm), x)
 
 
-@implements(np.matrix_transpose)
+@implements(np.matrix_transpose, np.linalg.matrix_transpose)
 def matrix_transpose(x: Any, /) -> Tracer:
     a = one(x)
     if a.ndim < 2:

@@ -53,12 +53,14 @@ def unsupported(problem: str, *operands: Any, advice: str = "") -> UnsupportedEr
     return UnsupportedError(message(problem, [o.value for o in operands if type(o) is Tracer], advice))
 
 
-def known_array(x: Any, problem: str, advice: str) -> np.ndarray:
+def known_array(x: Any, like: Tracer, problem: str, advice: str) -> np.ndarray:
     """The elements of an array on which the shape of a result depends.
 
     Those of a traced array are known where the capture runs uncompiled. Raises UnsupportedError elsewhere.
     """
     if type(x) is not Tracer:
+        if isinstance(x, np.ndarray):
+            like.home.examine(x)
         return np.asarray(x)
     try:
         return x.home.concrete(x.value)

@@ -1,4 +1,4 @@
-"""Elements chosen by index functions: take, take_along_axis, choose, diagonals, triangles, ..."""
+"""Elements chosen by index functions: take, take_along_axis, choose, ix_, sliding windows, ..."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from weft.frontend.numpy_api.indexing import check_range, get_item, index_tracer
 from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out
 from weft.frontend.numpy_api.movement import fresh, one
 from weft.frontend.numpy_api.moves import (
-    expanded,
     find_tracer,
     first_tracer,
     flat,
     gathered,
+    integers,
     iota,
     known_array,
     moved,
@@ -31,7 +31,7 @@ from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, promot
 from weft.ir import ops
 from weft.ir.types import broadcast_dims
 
-e, lg, m = ops.elementwise, ops.logic, ops.movement
+e, lg = ops.elementwise, ops.logic
 MODES = ("raise", "wrap", "clip")
 
 
@@ -95,7 +95,7 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Trace
     like = first_tracer([a, condition])
     (x,) = arrays(as_tracer(a, like))
     x, at = (flat(x), 0) if axis is None else (x, normal_axis(axis, x))
-    where = np.flatnonzero(_mask(condition, "np.compress"))
+    where = np.flatnonzero(_mask(condition, x, "np.compress"))
     check_range(where, x.shape[at], at, x)
     return pick(x, where, at)
 
@@ -109,14 +109,14 @@ def compress_method(x: Tracer, condition: Any, axis: Any = None, out: Any = None
 def extract(condition: Any, arr: Any) -> Tracer:
     like = first_tracer([arr, condition])
     x = flat(as_tracer(arr, like))
-    where = np.flatnonzero(_mask(condition, "np.extract"))
+    where = np.flatnonzero(_mask(condition, x, "np.extract"))
     check_range(where, x.size, 0, x)
     return pick(x, where, 0)
 
 
-def _mask(condition: Any, function: str) -> np.ndarray:
+def _mask(condition: Any, x: Tracer, function: str) -> np.ndarray:
     advice = "How many there are depends on the data. Write np.where(condition, x, other)."
-    return known_array(condition, f"{function} by a traced condition", advice)
+    return known_array(condition, x, f"{function} by a traced condition", advice)
 
 
 @implements(np.choose)
@@ -145,77 +145,26 @@ def choose_method(x: Tracer, choices: Any, out: Any = None, mode: str = "raise")
     return choose(x, choices, out, mode)
 
 
-# Diagonals and triangles.
-
-
-@implements(np.diagonal)
-@method("diagonal")
-def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tracer:
-    x = one(a)
-    if x.ndim < 2:
-        raise ShapeError(message("diag requires an array of at least two dimensions", [x.value]))
-    i, j = normal_axis(axis1, x), normal_axis(axis2, x)
-    if i == j:
-        raise ShapeError(message("axis1 and axis2 cannot be the same", [x.value]))
-    k = operator.index(offset)
-    down, right = max(-k, 0), max(k, 0)
-    n = max(0, min(x.shape[i] - down, x.shape[j] - right))
-    along = [_from(iota(x, n), start) for _, start in sorted([(i, down), (j, right)])]
-    return moved(emit(ops.index.gather, x, *along, axes=tuple(sorted((i, j)))), 0, x.ndim - 2)
-
-
-def _from(i: Tracer, start: int) -> Tracer:
-    return emit(e.add, i, constant(i, start, i.dtype)) if start else i
-
-
-@implements(np.diag)
-def diag(v: Any, k: Any = 0) -> Tracer:
-    """The matrix with this diagonal; of a matrix, its diagonal."""
-    x = one(v)
-    if x.ndim == 2:
-        return diagonal(x, k)
-    if x.ndim != 1:
-        raise ShapeError(message("Input must be 1- or 2-d.", [x.value]))
-    k = operator.index(k)
-    n = x.size + abs(k)
-    nothing = constant(x, 0, x.dtype)
-    rows = expanded(emit(m.pad, x, nothing, low=(max(-k, 0),), high=(max(k, 0),)), 1)
-    on = emit(lg.equal, _from(iota(x, n, 0, 2), k), iota(x, n, 1, 2))
-    return emit(lg.where, on, rows, nothing)
-
-
-@implements(np.diagflat)
-def diagflat(v: Any, k: Any = 0) -> Tracer:
-    (x,) = arrays(as_tracer(v, first_tracer(v)))
-    return diag(flat(x), k)
-
-
-def _below(x: Tracer, k: Any) -> Tracer:
-    """Where the last two axes are on or below the k-th diagonal."""
-    rows, columns = x.shape[-2:]
-    shift = cast(as_tracer(k, x), "i64")
-    return emit(lg.less_equal, iota(x, columns, 1, 2), emit(e.add, iota(x, rows, 0, 2), shift))
-
-
-def _matrix(a: Any) -> Tracer:
-    """An array of two axes at least; of one axis, the square of which it is every row."""
-    x = one(a)
-    if not x.ndim:
-        raise ShapeError(message("needs an array of one or more axes", [x.value]))
-    return x if x.ndim > 1 else spread(x, (x.size, x.size))
-
-
-@implements(np.tril)
-def tril(m: Any, k: Any = 0) -> Tracer:
-    x = _matrix(m) if type(m) is Tracer else _matrix(as_tracer(m, k))
-    return emit(lg.where, _below(x, k), x, constant(x, 0, x.dtype))
-
-
-@implements(np.triu)
-def triu(m: Any, k: Any = 0) -> Tracer:
-    x = _matrix(m) if type(m) is Tracer else _matrix(as_tracer(m, k))
-    below = _below(x, emit(e.sub, cast(as_tracer(k, x), "i64"), constant(x, 1, "i64")))
-    return emit(lg.where, below, constant(x, 0, x.dtype), x)
+@implements(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Tracer:
+    """A copy: windows along the last axes, the places at which they begin along the axes themselves."""
+    a = one(x)
+    sizes = integers(window_shape)
+    axes = tuple(range(a.ndim)) if axis is None else tuple([normal_axis(i, a) for i in integers(axis)])
+    if len(sizes) != len(axes):
+        text = f"window_shape has {len(sizes)} elements for {len(axes)} axes"
+        raise ShapeError(message(text, [a.value]))
+    for size, at in zip(sizes, axes, strict=True):
+        count = a.shape[at] - size + 1
+        if size < 0 or count < 1:
+            text = f"window_shape {size} does not fit in axis {at} of {a.shape[at]} elements"
+            raise ShapeError(message(text, [a.value]))
+        places = emit(e.add, iota(a, count, 0, 2), iota(a, size, 1, 2))
+        a = gathered(a, places, at)
+        a = moved(a, at + 1, a.ndim - 1)
+    return a
 
 
 # Index arrays.
@@ -230,7 +179,7 @@ def ix_(*args: Any) -> tuple[Any, ...]:
         if x.ndim != 1:
             raise ShapeError(message("Cross index must be 1 dimensional", [x.value]))
         if x.dtype == np.bool_:
-            x = as_tracer(np.flatnonzero(_mask(a, "np.ix_")), like)
+            x = as_tracer(np.flatnonzero(_mask(a, like, "np.ix_")), like)
         x = cast(x, "i64") if not x.size else x
         found.append(reshaped(x, [x.size if i == n else 1 for i in range(len(args))]))
     return tuple(found)

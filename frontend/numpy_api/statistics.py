@@ -29,6 +29,8 @@ e, t = ops.elementwise, ops.transcendental
 def averaged_in(dtype: Any, x: Tracer) -> tuple[np.dtype, np.dtype]:
     """The dtypes in which an average of x is computed and given, from the argument dtype=."""
     result = wanted_dtype(dtype, x.dtype if x.value.type.is_float else np.dtype(np.float64))
+    if result == np.bool_:
+        return np.dtype(np.float64), result
     return np.dtype(np.float32) if result == np.float16 else result, result
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from weft.ir.opdef import OpDef
 from weft.ir.ops.families import elementwise
-from weft.ir.ops.logic import equal, where
+from weft.ir.ops.logic import equal, logical_or, not_equal, where
 from weft.ir.ops.transcendental import log
 
 
@@ -25,6 +25,11 @@ def _int_is(body: str, integer: str = "a") -> Any:
 def _tie(x: Any, y: Any, other: Any) -> Any:
     """1 where x is the result alone, 1/2 where both are, 0 elsewhere: the subgradient of max and min."""
     return where(equal(x, y), where(equal(x, other), x.const(0.5), x.const(1)), x.const(0))
+
+
+def _base(a: Any, b: Any) -> Any:
+    """a, but 1 where b is 0 and a has no reciprocal: the derivative of a**b by a is 0 there, not 0 * inf."""
+    return where(logical_or(not_equal(b, b.const(0)), absolute(a) > 0), a, a.const(1))
 
 
 add = elementwise(
@@ -53,7 +58,7 @@ power: OpDef = elementwise(
     "power", np.power, "power(a, b)", arity=2, dtypes="iuf", numpy=(np.power, np.float_power),
     domain=((0.5, 2), (-2, 2)),
     pull=lambda g, y, a, b: (
-        g * where(equal(b, b.const(0)), a.const(0), b * power(a, b - 1)),
+        g * b * power(_base(a, b), b - 1),
         g * where(a > 0, y * log(where(a > 0, a, a.const(1))), a.const(0)),
     ),
 )  # fmt: skip

@@ -73,13 +73,18 @@ def _pull_dot(g: Any, y: Any, a: Any, b: Any, batch: Axes, contract: Axes) -> An
 
     # g . b over b's free axes: (batch, fa, contract of b in b's order)
     cb = tuple(sorted(contract[1]))
-    da = dot(g, b, batch=(g_batch, batch[1]), contract=(g_fb, fb))
+    da = _product(g, b, (g_batch, batch[1]), (g_fb, fb))
     ca = tuple(contract[0][contract[1].index(j)] for j in cb)
     # written as b-side product so that dB has b's layout where it can: (batch, contract of a in a's order, fb)
     ca2 = tuple(sorted(contract[0]))
-    db = dot(a, g, batch=(batch[0], g_batch), contract=(fa, g_fa))
+    db = _product(a, g, (batch[0], g_batch), (fa, g_fa))
     cb2 = tuple(contract[1][contract[0].index(i)] for i in ca2)
     return arrange(da, (*batch[0], *fa, *ca)), arrange(db, (*batch[1], *cb2, *fb))
+
+
+def _product(a: Any, b: Any, batch: Axes, contract: Axes) -> Any:
+    """`dot`, but a number times an array is no work for the library."""
+    return a * b if not a.shape or not b.shape else dot(a, b, batch=batch, contract=contract)
 
 
 def _push_dot(tangents: Any, y: Any, a: Any, b: Any, batch: Axes, contract: Axes) -> Any:

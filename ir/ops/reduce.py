@@ -108,12 +108,18 @@ min_ = _reducer("min", np.min, "minimum", highest, dtypes="biuf", empty_ok=False
 
 
 def _others(x: Any, axes: tuple[int, ...]) -> Any:
-    """Product of all the *other* elements, right with zeros too: of the non-zero ones, if at most one is 0."""
+    """Product of all the *other* elements, to be differentiated again: an only zero among them is a factor.
+
+    The non-zero ones come from a division; two zeros and more make 0, and so do all first derivatives.
+    """
     zero = equal(x, x.const(0))
-    zeros = keep(sum_(where(zero, x.const(1), x.const(0)), axes=axes), x, axes)
-    product = keep(prod(where(zero, x.const(1), x), axes=axes), x, axes)
-    alone = where(zero, where(equal(zeros, x.const(1)), product, x.const(0)), x.const(0))
-    return where(equal(zeros, x.const(0)), product / where(zero, x.const(1), x), alone)
+    mine = where(zero, x.const(1), x.const(0))
+    zeros = keep(sum_(mine, axes=axes), x, axes) - mine
+    others = keep(prod(where(zero, x.const(1), x), axes=axes), x, axes) / where(zero, x.const(1), x)
+    value = where(zero, x, x.const(0))  # of a zero: 0, but not as a function of x
+    only = keep(sum_(value, axes=axes), x, axes) - value
+    one = where(equal(zeros, x.const(1)), only, x.const(0))
+    return others * where(equal(zeros, x.const(0)), x.const(1), one)
 
 
 prod = _reducer("prod", np.prod, "mul", lambda d: 1, dtypes="iuf",
