@@ -14,7 +14,8 @@ import weft
 from weft.codegen.lower import lower
 from weft.ir import REGISTRY, Builder, TensorType
 from weft.ir.interpret import interpret
-from weft.ir.space import ONE_ROW, in_place, solve
+from weft.ir.space import ONE_ROW, solve
+from weft.ir.writes import in_place
 from weft.ir.verify import verify
 from weft.passes.differentiate import reverse
 from weft.passes.fuse import MAX_GROUP, fuse
