@@ -66,6 +66,16 @@ def youngest() -> Trace | None:
     return _CAPTURES.stack[-1] if _CAPTURES.stack else None
 
 
+def reader_of(array: np.ndarray) -> Trace | None:
+    """This thread's capture that has read `array`, by reference."""
+    return next((t for t in _CAPTURES.stack if id(array) in t.arrays), None)
+
+
+def in_region() -> bool:
+    """Whether this thread captures the body of a loop or a branch: what is done there may happen never, or often."""
+    return any(t.region for t in _CAPTURES.stack)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Known:
     array: np.ndarray

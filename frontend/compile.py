@@ -228,10 +228,9 @@ class CompiledFunction:
         return paths
 
     def _donated(self, call: _Call, made: Capture) -> set[int]:
-        """Positions of leaves whose buffers may be reused: those donated and not returned as they are."""
-        stored = {i for i, _ in made.stores}  # written by the function: it may as well be done in place
+        """Positions of leaves that are donated and not returned as they are."""
         if not self._options.donate:
-            return stored
+            return set()
         args, _ = call.arguments()
         chosen = normal_argnums(self._options.donate, len(args), "donate_argnums")
         found: set[int] = set()
@@ -241,13 +240,17 @@ class CompiledFunction:
             if n in chosen:
                 found.update(i for i in range(at, at + count) if isinstance(call.leaves[i], np.ndarray))
             at += count
-        return stored | found - {place[1] for place in made.places if place[0] == "argument"}
+        return found - {place[1] for place in made.places if place[0] == "argument"}
+
+    def _reused(self, donated: set[int], made: Capture) -> frozenset[int | tuple[int, int]]:
+        """Inputs whose buffers results may take: those donated, and, by what they shall hold, those written."""
+        return frozenset({*(donated - {i for i, _ in made.stores}), *made.stores})
 
     def _compile(self, call: _Call, made: Capture, known: _Specialised, capture_seconds: float) -> Runner:
         times.info("%s: captured %d ops in %.2f ms", self._label, len(made.graph.ops), capture_seconds * 1e3)
         start = time.perf_counter()
         donated = self._donated(call, made)
-        executable = self._compile_graph(made.graph, donate=frozenset(donated), label=self._label)
+        executable = self._compile_graph(made.graph, donate=self._reused(donated, made), label=self._label)
         seconds = time.perf_counter() - start
         origins = find_origins(self._function, made.captured + [array for array, _ in made.examined])
         plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(call))
@@ -321,7 +324,8 @@ class CompiledFunction:
         call = self._taken_apart(args, kwargs)
         made = self._capture(call)
         lower: Callable[..., Any] = self._compile_graph.lower  # type: ignore[attr-defined]
-        return lower(made.graph, donate=frozenset(self._donated(call, made)), label=self._label)
+        donate = self._reused(self._donated(call, made), made)
+        return lower(made.graph, donate=donate, label=self._label)
 
     def cache_info(self) -> list[Specialisation]:
         """The specialisations compiled so far, in order."""

@@ -13,6 +13,7 @@ import opcode
 import os
 import sys
 from functools import cached_property
+from inspect import CO_OPTIMIZED
 from itertools import islice
 from types import CodeType, FrameType
 
@@ -127,10 +128,11 @@ def variable_of(obj: object) -> str:
     frame = user_frame(2)
     if frame is None:
         return ""
-    for name, held in frame.f_locals.items():
-        if held is obj and name.isidentifier():
-            return name
-    return next((name for name in frame.f_code.co_names if frame.f_globals.get(name) is obj), "")
+    known = frame.f_locals
+    found = next((name for name, held in known.items() if held is obj and name.isidentifier()), "")
+    if type(known) is dict and frame.f_code.co_flags & CO_OPTIMIZED:
+        known.clear()  # a copy, which the frame would keep, and all that is in it (up to Python 3.12)
+    return found or next((name for name in frame.f_code.co_names if frame.f_globals.get(name) is obj), "")
 
 
 def shown_path(file: str) -> str:

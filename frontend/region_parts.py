@@ -51,12 +51,14 @@ class Undefined:
 @dataclass(frozen=True)
 class State:
     """A statement's variables: their names, and how to read and write them. `optional` ones may be missing
-    before the statement, as nothing looks at them unless they were assigned (they get zeros)."""
+    before the statement, as nothing looks at them unless they were assigned (they get zeros). Arrays of `stored` ones
+    may be changed in place."""
 
     names: tuple[str, ...]
     get: Callable[[], Sequence[Any]]
     set: Callable[[Sequence[Any]], None]
     optional: frozenset[str] = frozenset()
+    stored: frozenset[str] = frozenset()
 
 
 @dataclass

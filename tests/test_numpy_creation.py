@@ -140,9 +140,6 @@ REFUSED = [
     ("np.putmask(x, x > 0, 0)", V, errors.UnsupportedError, "np.where(mask, new, old)"),
     ("np.put(np.zeros(3), [0], x)", V, errors.UnsupportedError, "np.put changes an array in place"),
     ("np.fill_diagonal(x, 0)", X, errors.UnsupportedError, "np.fill_diagonal changes an array in place"),
-    ("np.full(3, x[0], dtype=np.float32)", V, errors.UnsupportedError, "np.broadcast_to(value, shape)"),
-    ("np.full(3, x[0])", V, errors.ConcretizationError, "np.broadcast_to(x, shape)"),
-    ("np.array([x, x])", V, errors.ConcretizationError, "np.stack"),
     ("np.arange(x[0])", V, errors.ConcretizationError, "needs the elements"),
     ("np.zeros_like(x, dtype=complex)", V, TypeError, "complex128"),
     ("np.full_like(x, [1, 2])", V, ValueError, "does not broadcast to (4,)"),
@@ -170,6 +167,19 @@ def test_what_like_makes_is_traced():
         return [type(a) is type(x) for a in made]
 
     assert interpreted(kinds)(V) == [True] * 4
+
+
+TAKEN = ["np.full(3, x[0])", "np.full((2, 3), x[0], dtype=np.float32)", "np.array([x, x])", "np.eye(4)[x.astype(int)]",
+         "np.array([[x[0], 2], [x[1], x[2]]], dtype=np.float32)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_makers_take_traced_values(text, tmp_path):
+    """In code whose source is found."""
+    f = in_a_file(text, tmp_path)
+    got, want = interpreted(f)(V), f(V)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
 
 
 def test_zeros_like_of_a_parameter_tree():

@@ -14,7 +14,7 @@ import builtins
 import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -23,16 +23,26 @@ from weft.frontend.capture import back_to, mark, youngest
 from weft.frontend.convert.builtin import BUILTINS
 from weft.frontend.convert.iteration import Rolled, Series, Unrolled, as_series
 from weft.frontend.convert.source import convert_callable
-from weft.frontend.errors import UnsupportedError, message
+from weft.frontend.convert.stores import (
+    augment,
+    augment_item,
+    augment_item_of,
+    get_item,
+    set_item,
+    set_item_of,
+    take_over,
+)
 from weft.frontend.numpy_api.writable import CREATED, owned
 from weft.frontend.operators import named
 from weft.frontend.region_parts import State, Undefined
 from weft.frontend.tracer import Tracer
-from weft.ir.types import dtype_name
 
 UNROLL_UP_TO = 8  # trips: shorter loops over a known range are unrolled
+UNROLL_NESTED_UP_TO = 3  # where another loop is inside
 
-__all__ = ["Undefined", "slice"]
+__all__ = [
+    "Undefined", "augment", "augment_item", "augment_item_of", "get_item", "set_item", "set_item_of", "slice",
+]  # fmt: skip
 slice = builtins.slice
 _HOOKS = sys.modules[__name__]
 
@@ -40,13 +50,18 @@ _HOOKS = sys.modules[__name__]
 # Variables.
 
 
-def state(names: tuple[str, ...], getters: Sequence[Callable[[], Any]], setter: Callable[[Any], None]) -> State:
+def state(
+    names: tuple[str, ...],
+    getters: Sequence[Callable[[], Any]],
+    setter: Callable[[Any], None],
+    stored: tuple[str, ...] = (),
+) -> State:
     """A statement's variables. Those whose names end in `__` are flags and results of jumps, see `jumps`."""
 
     def get() -> list[Any]:
         return [_value(name, g) for name, g in zip(names, getters, strict=True)]
 
-    return State(names, get, setter, frozenset(n for n in names if n.endswith("__")))
+    return State(names, get, setter, frozenset(n for n in names if n.endswith("__")), frozenset(stored))
 
 
 def _value(name: str, getter: Callable[[], Any]) -> Any:
@@ -80,6 +95,7 @@ def is_open(value: Any) -> bool:
 
 def if_(test: Any, then: Callable[[], Any], orelse: Callable[[], Any], state: State) -> None:
     if is_open(test):
+        take_over(state)
         branches.branch(test, then, orelse, state)
     elif test:
         then()
@@ -250,6 +266,7 @@ class _NotKept(Exception):
 
 def _try_region(capture: Callable[[], None], state: State, reads: Sequence[Callable[[], Any]]) -> bool:
     """Capture a loop as a region; False, with everything as it was, when its body can't be one."""
+    take_over(state)
     marked, before, containers = mark(), list(state.get()), _Containers(reads, state)
     try:
         capture()
@@ -268,6 +285,7 @@ def while_(test: Callable[[], Any], body: Callable[[], Any], state: State, reads
     while True:
         holds = test()
         if is_open(holds):
+            take_over(state)
             regions.while_loop(test, body, state)
             return
         if not tried and (type(holds) is Tracer or holds) and touches(reads, state):
@@ -285,8 +303,12 @@ def for_(
     go: Callable[[], Any] | None,
     state: State,
     reads: Sequence[Callable[[], Any]],
+    nested: bool,
 ) -> None:
-    """`for item in iterable: body(item)`, as long as `go()` holds where it is given (the loop has a `break`)."""
+    """`for item in iterable: body(item)`, as long as `go()` holds where it is given (the loop has a `break`).
+
+    nested: whether the body has another loop in it.
+    """
     if isinstance(iterable, Unrolled) and not isinstance(iterable, Rolled):
         _run(iter(iterable), body, go, state)
         return
@@ -295,7 +317,8 @@ def for_(
         _run(iter(iterable), body, go, state)
         return
     if not series.open:
-        long = series.trips > UNROLL_UP_TO or isinstance(iterable, Rolled)
+        most = UNROLL_NESTED_UP_TO if nested else UNROLL_UP_TO
+        long = series.trips > most or isinstance(iterable, Rolled)
         if not long or not touches(reads, state) and not series.traced:
             _run(iter(series), body, go, state)
             return
@@ -323,6 +346,7 @@ def _run(items: Iterator[Any], body: Callable[[Any], Any], go: Callable[[], Any]
 
 def _run_rest(items: Iterator[Any], body: Callable[[Any], Any], go: Callable[[], Any], more: Any, state: State) -> None:
     """The trips that are left, each in a branch that is taken if no trip before has ended the loop."""
+    take_over(state)
     for item in items:
         branches.branch(more, lambda item=item: body(item), lambda: None, state)  # type: ignore[misc]
         more = go()
@@ -331,6 +355,8 @@ def _run_rest(items: Iterator[Any], body: Callable[[Any], Any], go: Callable[[],
 
 
 def _capture(series: Series, body: Callable[[Any], Any], go: Callable[[], Any] | None, state: State) -> None:
+    take_over(state)
+
     def trip(i: Tracer) -> None:
         body(series.at(i))
 
@@ -340,7 +366,7 @@ def _capture(series: Series, body: Callable[[Any], Any], go: Callable[[], Any] |
         regions.for_loop_while(series.start, series.stop, series.step, go, trip, state)
 
 
-# Calls and stores.
+# Calls.
 
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -360,78 +386,3 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if makes:
         return owned(function, args, kwargs)
     return convert_callable(function, _HOOKS)(*args, **kwargs)
-
-
-def set_item(target: Any, key: Any, value: Any) -> Any:
-    """`target[key] = value` of a variable; what it is to hold from now on."""
-    if type(target) is np.ndarray and _any_traced(key, value):
-        target = _taken_over(target)
-    target[key] = value
-    return target
-
-
-def set_item_of(target: Any, key: Any, value: Any) -> None:
-    """`f().a[key] = value`: of an object that no variable of the function holds."""
-    if type(target) is np.ndarray and _any_traced(key, value):
-        raise_not_own()
-    target[key] = value
-
-
-def augment_item_of(target: Any, key: Any, op: str, value: Any) -> None:
-    if type(target) is np.ndarray and _any_traced(key, value):
-        raise_not_own()
-    target[key] = _INPLACE[op](target[key], value)
-
-
-def augment_item(target: Any, key: Any, op: str, value: Any) -> Any:
-    """`target[key] += value`."""
-    if type(target) is np.ndarray and _any_traced(key, value):
-        target = _taken_over(target)
-    item = target[key]
-    target[key] = _INPLACE[op](item, value)
-    return target
-
-
-def augment(op: str, target: Any, value: Any) -> Any:
-    """`target += value`."""
-    if type(target) is np.ndarray and type(value) is Tracer:
-        target = _taken_over(target)
-    return named(_INPLACE[op](target, value), 2)
-
-
-def raise_not_own() -> NoReturn:
-    advice = (
-        "Make it in the traced function, by np.zeros, np.empty, x.copy() and the like, or pass it as an argument:\n"
-        "an array that was made elsewhere, or has another name or view, would not see the change."
-    )
-    raise UnsupportedError(message("writes a traced value into a NumPy array", (), advice))
-
-
-_INPLACE = {
-    "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
-    "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "Pow": operator.ipow, "MatMult": operator.imatmul,
-    "BitAnd": operator.iand, "BitOr": operator.ior, "BitXor": operator.ixor, "LShift": operator.ilshift,
-    "RShift": operator.irshift,
-}  # fmt: skip
-
-
-def _any_traced(*values: Any) -> bool:
-    return any(type(leaf) is Tracer for leaf in tree.leaves(values)) or any(
-        isinstance(v, builtins.slice) and any(type(x) is Tracer for x in (v.start, v.stop, v.step)) for v in values
-    )
-
-
-_OWN_REFERENCES = 4  # the variable, the hook's argument, `_taken_over`'s, getrefcount's
-
-
-def _taken_over(array: np.ndarray) -> Tracer:
-    """A variable's NumPy array that is to hold traced values, as a traced array.
-
-    Nobody else may know the array: they would not see it change. Raises UnsupportedError when somebody does.
-    """
-    around = youngest()
-    assert around is not None
-    if sys.getrefcount(array) > _OWN_REFERENCES or array.base is not None:
-        raise_not_own()
-    around.constant(False, "bool")
-    return Tracer(around, around.builder.constant(array.copy(), dtype_name(array.dtype)).value)

@@ -21,7 +21,7 @@ class _Names(ast.NodeVisitor):
     def __init__(self) -> None:
         self.assigned: dict[str, None] = {}
         self.read: dict[str, None] = {}
-        self.stored: dict[str, None] = {}  # arrays and containers with an element assigned: `a` of `a[i] = v`
+        self.stored: dict[str, None] = {}  # what may be changed in place: `a` of `a[i] = v` and of `a += v`
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
 
@@ -30,7 +30,7 @@ class _Names(ast.NodeVisitor):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
-            self.read[node.target.id] = None
+            self.read[node.target.id] = self.stored[node.target.id] = None
         self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:

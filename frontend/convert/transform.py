@@ -13,7 +13,7 @@ The nodes keep their places in the source: errors and the IR show the user's lin
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from weft.frontend.convert.jumps import lower_jumps
@@ -130,7 +130,8 @@ class _Function(ast.NodeTransformer):
         setter, state = self._state(names, node)
         head = ast.copy_location(ast.Expr(stop), node)  # the `for` line alone
         head.end_lineno, head.end_col_offset = node.iter.end_lineno, node.iter.end_col_offset
-        call = self._hook("for_", [iterable, _load(body.name), stop, state, reads], head)
+        nested = ast.Constant(holds(node.body, (ast.For, ast.While)))
+        call = self._hook("for_", [iterable, _load(body.name), stop, state, reads, nested], head)
         return [*found, *setter, _at(ast.Expr(call), head)]
 
     def visit_Try(self, node: ast.Try) -> ast.stmt:
@@ -224,6 +225,14 @@ class _Function(ast.NodeTransformer):
         made = ast.Call(_hook_name("call", node), [node.func, *node.args], node.keywords)
         return ast.copy_location(made, node)
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        self.generic_visit(node)
+        fixed = all(isinstance(n, ast.Constant | ast.Slice | ast.Tuple | ast.UnaryOp | ast.unaryop | ast.Load)
+                    for n in ast.walk(node.slice))  # fmt: skip
+        if fixed or not isinstance(node.ctx, ast.Load) or holds([node.slice], (ast.Starred,)):
+            return node
+        return self._hook("get_item", [node.value, _key(node.slice)], node)
+
     def visit_ListComp(self, node: Any) -> Any:
         if holds([node], (ast.NamedExpr, ast.Await)):
             return node
@@ -236,11 +245,11 @@ class _Function(ast.NodeTransformer):
     def _hook(self, name: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
         return _at(ast.Call(_hook_name(name, at), arguments, []), at)
 
-    def _variables(self, nodes: Sequence[ast.AST]) -> list[str]:
-        """The local variables, and attributes of them, that statements assign."""
+    def _variables(self, nodes: Sequence[ast.AST]) -> dict[str, bool]:
+        """The local variables, and attributes of them, that statements assign; whether they assign elements of it."""
         names = names_in(nodes)
-        assigned = {**names.assigned, **{n: None for n in names.stored if n in self.locals}}
-        found = [n for n in assigned if n.split(".")[0] in self.locals]
+        assigned = {**names.assigned, **names.stored}
+        found = {n: n in names.stored for n in assigned if n.split(".")[0] in self.locals}
         self.needed.update(dict.fromkeys(n for n in found if "." not in n))
         return found
 
@@ -251,7 +260,7 @@ class _Function(ast.NodeTransformer):
         return _at(ast.Tuple([_thunk(_load(n)) for n in names], ast.Load()), at)
 
     def _closure(
-        self, hint: str, body: Sequence[ast.stmt], names: Sequence[str], at: ast.AST, argument: str = ""
+        self, hint: str, body: Sequence[ast.stmt], names: Iterable[str], at: ast.AST, argument: str = ""
     ) -> ast.FunctionDef:
         """A nested function of these statements, which assigns the variables around it."""
         self.count += 1
@@ -267,8 +276,8 @@ class _Function(ast.NodeTransformer):
         made.type_params = []  # type: ignore[attr-defined]
         return _at(made, at)
 
-    def _state(self, names: Sequence[str], at: ast.AST) -> tuple[list[ast.stmt], ast.expr]:
-        """A function that sets the variables, and `__weft__.state(names, getters, setter)`."""
+    def _state(self, names: dict[str, bool], at: ast.AST) -> tuple[list[ast.stmt], ast.expr]:
+        """A function that sets the variables, and `__weft__.state(names, getters, setter, stored)`."""
         if not names:
             return [], self._hook("no_state", [], at)
         self.count += 1
@@ -282,8 +291,8 @@ class _Function(ast.NodeTransformer):
             store = f"{n} = values__[{i}]" if not owner else f"{HOOKS}.put({owner}, {attribute!r}, values__[{i}])"
             lines.append(f"    {store}")
         getters = [_moved(_thunk(_parse_expression(n)), at) for n in names]
-        listed = ast.Constant(tuple(names))
-        state = self._hook("state", [listed, ast.Tuple(getters, ast.Load()), _load(name)], at)
+        listed, stored = ast.Constant(tuple(names)), ast.Constant(tuple(n for n in names if names[n]))
+        state = self._hook("state", [listed, ast.Tuple(getters, ast.Load()), _load(name), stored], at)
         return [_moved(_parse("\n".join(lines)), at)], state
 
 

@@ -37,7 +37,7 @@ def set_item(target: Tracer, key: Any, value: Any) -> None:
     common = indexing.common_shape(target, placed)
     new = cast(as_tracer(value, target), target.dtype)
     if common is None or indexing.is_basic(placed):
-        assign(indexing.get_item(target, key), new)
+        assign(indexing.view_of(target, placed), new)
     elif 0 not in common:
         counted = indexing.count_places(target, placed)
         _scatter(indexing.sliced_by(target, counted), counted, common, new)

@@ -43,12 +43,16 @@ ARRAYS = (Known, Tracer, np.ndarray)
 
 @method("__getitem__")
 def get_item(x: Tracer, key: Any) -> Tracer:
-    """NumPy's `x[key]`. Raises IndexingError, UnsupportedError for a traced mask."""
+    """NumPy's `x[key]`: an element is a number, which no write to x changes, all else without index arrays a view.
+
+    Raises IndexingError, UnsupportedError for a traced mask.
+    """
     placed = read_key(x, key)
     common = common_shape(x, placed)
     if common is None or is_basic(placed):
-        y = _window(sliced_by(x, placed), placed)
-        return view(reshaped(y, _shape(placed, _kept(y, placed))), x)
+        y = view_of(x, placed)
+        is_view = y.shape or any(e is Ellipsis for e in (key if isinstance(key, tuple) else (key,)))
+        return y if is_view else Tracer(y.home, y.value, y.weak)
     if 0 in common:  # no index at all: even those out of bounds are none
         return full(x, _shape(placed, _kept(sliced_by(x, placed), placed), common), 0, x.dtype)
     counted = count_places(x, placed)
@@ -58,6 +62,12 @@ def get_item(x: Tracer, key: Any) -> Tracer:
 def read_key(x: Tracer, key: Any) -> list[Placed]:
     """A key's elements, each with its axis of x. Raises IndexingError."""
     return _placed(x, [_element(e, x) for e in (key if isinstance(key, tuple) else (key,))])
+
+
+def view_of(x: Tracer, placed: Sequence[Placed]) -> Tracer:
+    """What a key without index arrays shows, an element as a 0-d view."""
+    y = _window(sliced_by(x, placed), placed)
+    return view(reshaped(y, _shape(placed, _kept(y, placed))), x)
 
 
 def is_basic(placed: Sequence[Placed]) -> bool:

@@ -26,6 +26,8 @@ CREATED: frozenset[Any] = frozenset({*_FILLED, *_LIKE, np.full, np.full_like, np
 def owned(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`function(*args, **kwargs)` as a traced array, or NumPy's own where it holds no traced values and is not
     made to be written."""
+    if "like" in kwargs:
+        return function(*args, **kwargs)  # NumPy asks the tracer
     around = youngest()
     assert around is not None
     like = Tracer(around, around.constant(False, "bool"))
