@@ -37,7 +37,7 @@ class Planner:
         self.plan = Plan(constants)
         self.whole = True
         self.owned: set[Value] = set()
-        self.donated: set[int] = set()
+        self.donated: dict[int, int | None] = {}  # input -> the output that may take its buffer, None: any
         self.arena = Arena()
         self.unused: dict[int, list[int]] = {}  # bytes -> pointers whose buffers are free
         self.used = 0  # pointers whose buffers are not
@@ -234,9 +234,11 @@ class Planner:
             if self.place(op.operands[p]) == there:
                 shared[o] = p
                 return there
-        for d in sorted(self.donated):
+        for d, only in sorted(self.donated.items()):
             x = self.graph.inputs[d]
-            if x.type.size != r.type.size or x.dtype != r.dtype or self.graph.outputs[j].type != x.type:
+            if only not in (j, None) or self.graph.outputs[j].type != x.type:
+                continue
+            if x.type.size != r.type.size or x.dtype != r.dtype:
                 continue
             last = self.last.get(x, -1)
             if last > i:
@@ -246,7 +248,7 @@ class Planner:
                 if len(reads) != 1 or (o, reads[0]) not in safe or reads[0] in shared.values():
                     continue
                 shared[o] = reads[0]
-            self.donated.discard(d)
+            del self.donated[d]
             self.plan.taken[j] = d
             return Place("input", d)
         return wish
@@ -278,11 +280,13 @@ class Planner:
             self.plan.copies.append((self.plan.outputs[j], v))
 
 
-def plan(graph: Graph, donated: Collection[int] = ()) -> Plan:
-    """Plan the buffers of a fused graph. `donated`: positions of inputs whose buffers results may take."""
+def plan(graph: Graph, donated: Collection[int | tuple[int, int]] = ()) -> Plan:
+    """Plan the buffers of a fused graph. `donated`: positions of inputs whose buffers results may take; with a result's
+    position, that is the only one which may."""
     planner = Planner(graph, [])
     planner.plan.place.update((v, Place("input", i)) for i, v in enumerate(graph.inputs))
     results = set(map(planner.root, graph.outputs))
-    planner.donated = {i for i in donated if planner.root(graph.inputs[i]) not in results}
+    pairs = [d if isinstance(d, tuple) else (d, None) for d in donated]
+    planner.donated = {i: j for i, j in pairs if planner.root(graph.inputs[i]) not in results}
     planner.run([Place("output", j) for j in range(len(graph.outputs))])
     return planner.plan

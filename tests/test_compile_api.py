@@ -245,6 +245,50 @@ def test_donated_arguments(compiled, backend):
     assert backend.donated == [{0, 1}]  # not the one that is returned as it is
 
 
+def test_written_arguments_hold_what_was_written_to_them():
+    """A buffer that is written is lent to the result that it shall hold, to no other."""
+
+    @weft.compile(donate_argnums=1)
+    def f(x, y):
+        rows = x * 2  # as large as x, and there before x's last value is
+        for i in range(len(x)):
+            rows[i] += rows[i - 1] * x[i]
+        x[:] = y - 1
+        y += rows
+        return rows
+
+    def plain(x, y):
+        rows = x * 2
+        for i in range(len(x)):
+            rows[i] += rows[i - 1] * x[i]
+        x[:] = y - 1
+        y += rows
+        return rows
+
+    got, want = ([np.arange(12.0), np.ones(12)] for _ in range(2))
+    result, wanted = f(*got), plain(*want)
+    assert not np.may_share_memory(result, got[0]) and not np.may_share_memory(result, got[1])
+    np.testing.assert_array_equal(result, wanted)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_the_gradient_by_an_array_that_is_written():
+    w = np.arange(1.0, 13.0)
+
+    def loss(x, n):
+        for i in range(1, n):
+            x[i] += 0.5 * x[i - 1]
+        return np.sum(x * w)
+
+    x = np.ones(12)
+    dx = weft.compile(weft.grad(loss))(x, 12)
+    want = w.copy()
+    for i in range(11, 0, -1):
+        want[i - 1] += 0.5 * want[i]
+    np.testing.assert_allclose(dx, want)
+    np.testing.assert_allclose(x, 2 - 0.5 ** np.arange(12))
+
+
 def test_a_donated_array_that_is_given_twice_is_copied():
     def overwrite(graph, donate=(), label=""):
         def run(arrays):

@@ -55,7 +55,7 @@ def dump(request: Request) -> str:
     named = _named_passes(request.passes)
     _check(request, stage)
     start = read_ir(request.file) if request.is_ir else None
-    donate: Collection[int] = ()
+    donate: Collection[int | tuple[int, int]] = ()
     if start is None:
         captured = stages_of(request.file, request.arguments, request.function)
         start, donate = captured.trace, captured.donate

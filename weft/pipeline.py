@@ -41,6 +41,7 @@ PASSES = [
 ]
 BY_NAME = {p.name: p for p in PASSES}
 GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 1, "fused": len(PASSES)}  # how many passes ran
+Donate = Collection[int | tuple[int, int]]  # inputs whose buffers results may take, see `weft.passes.memory`
 log = logging.getLogger("weft.pipeline")
 KERNELS, LLVM = logging.getLogger("weft.kernels"), logging.getLogger("weft.llvm")
 set_up()
@@ -49,7 +50,7 @@ set_up()
 class Stages:
     """A function's way through the compiler; each stage prints. Later ones are made when asked for."""
 
-    def __init__(self, graph: Graph, donate: Collection[int] = (), label: str = "", check: bool | None = None) -> None:
+    def __init__(self, graph: Graph, donate: Donate = (), label: str = "", check: bool | None = None) -> None:
         self.trace = graph
         self.donate = frozenset(donate)
         self.label = label or graph.name
@@ -153,7 +154,7 @@ class Pipeline:
 
     watcher: Watcher | None = None
 
-    def __call__(self, graph: Graph, donate: Collection[int] = (), label: str = "") -> Any:
+    def __call__(self, graph: Graph, donate: Donate = (), label: str = "") -> Any:
         stages = Stages(graph, donate, label)
         if self.watcher is not None:
             self.watcher.captured(stages)
@@ -163,7 +164,7 @@ class Pipeline:
         if self.watcher is not None:
             self.watcher.declared(name)
 
-    def lower(self, graph: Graph, donate: Collection[int] = (), label: str = "") -> Stages:
+    def lower(self, graph: Graph, donate: Donate = (), label: str = "") -> Stages:
         return Stages(graph, donate, label)
 
 
