@@ -71,6 +71,13 @@ def reader_of(array: np.ndarray) -> Trace | None:
     return next((t for t in _CAPTURES.stack if id(array) in t.arrays), None)
 
 
+def note_overwritten(array: np.ndarray) -> None:
+    """A NumPy array is written while this thread captures: each capture keeps what it held."""
+    for t in _CAPTURES.stack:
+        if id(array) not in t.overwritten:
+            t.overwritten[id(array)] = array, array.copy()
+
+
 def in_region() -> bool:
     """Whether this thread captures the body of a loop or a branch: what is done there may happen never, or often."""
     return any(t.region for t in _CAPTURES.stack)
@@ -112,11 +119,12 @@ class Trace:
 
     journal: arrays of outer captures that were written here, and what those had. arrays: by id, the arrays
     that were captured by reference. examined: by id, the arrays whose elements decided something, and what they
-    held. region: it is the body of a loop or a branch, see `regions`.
+    held. overwritten: by id, NumPy arrays that were written meanwhile, and what they held. region: it is the body of a
+    loop or a branch, see `regions`.
     """
 
-    __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "lifted",
-                 "constants", "journal", "_known", "_made", "_numbered")  # fmt: skip
+    __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
+                 "lifted", "constants", "journal", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -127,6 +135,7 @@ class Trace:
         self.guards: dict[int, bool | int | float] = {}  # by Guarded.index, those that were asked for
         self.arrays: dict[int, tuple[np.ndarray, Storage, Value]] = {}  # the array is kept alive
         self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
+        self.overwritten: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones

@@ -39,6 +39,14 @@ class UnsupportedError(TracingError, NotImplementedError):
     """A NumPy feature that weft does not have (yet)."""
 
 
+class ForeignArrayError(UnsupportedError):
+    """A traced value is written into a NumPy array, `array`, that others know too."""
+
+    def __init__(self, text: str, array: Any) -> None:
+        super().__init__(text)
+        self.array = array
+
+
 class UnsupportedAttributeError(UnsupportedError, AttributeError):
     """An attribute of arrays that traced ones do not have (yet)."""
 

@@ -67,7 +67,7 @@ class Leaf:
 
     path: str
     type: TensorType
-    weak: type | None
+    weak: Any  # int, float or bool; None for NumPy's
 
 
 @dataclass

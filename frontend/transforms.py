@@ -30,7 +30,7 @@ from weft.frontend.arguments import (
 )
 from weft.frontend.capture import Known, Outer, Trace
 from weft.frontend.convert import hooks
-from weft.frontend.errors import GradientError, came_from, message, type_text
+from weft.frontend.errors import ForeignArrayError, GradientError, came_from, message, type_text
 from weft.frontend.numpy_api import surface
 from weft.frontend.tracer import Tracer, as_tracer, cast, read
 from weft.ir.graph import Graph, Value
@@ -169,7 +169,8 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 class _Capture:
     """A call of `function` with the leaves of its arguments `argnums` traced, and all else as it is.
 
-    `with` it the function is called, and captured until `finish`.
+    `with` it the function is called, and captured until `finish`. When it turns out to write traced values into an
+    array among its other arguments, it is called again with that traced too.
     """
 
     def __init__(
@@ -179,30 +180,56 @@ class _Capture:
         kwargs: dict[str, Any],
         argnums: Sequence[int],
     ) -> None:
-        self.trace = Trace(name_of(function))
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.argnums = argnums
+        self.treedef = tree.structure(tuple(args[n] for n in argnums))
+        self._written: list[tuple[Any, int]] = []  # (array, tracer or storage; position among the outputs)
+
+    def __enter__(self) -> _Capture:
+        written: list[np.ndarray] = []
+        while True:
+            given = self._begin()
+            try:
+                args, kwargs = self._with_traced(written, given)
+                self.result = hooks.call(self.function, *args, **kwargs)
+                return self
+            except ForeignArrayError as error:
+                self.trace.__exit__()
+                if not any(leaf is error.array for leaf in tree.leaves((given, self.kwargs))):
+                    raise
+                written.append(error.array)
+                for array, held in self.trace.overwritten.values():
+                    array[...] = held
+            except BaseException:
+                self.trace.__exit__()
+                raise
+
+    def _begin(self) -> list[Any]:
+        """Begin a capture. Returns the arguments with those of `argnums` traced."""
+        self.trace = Trace(name_of(self.function))
         self.leaves: list[Any] = []
         self.paths: list[str] = []
         self.inputs: list[Value] = []
         self.tracers: list[Tracer] = []
-        names = positional_names(signature_of(function), len(args))
-        self.treedef = tree.structure(tuple(args[n] for n in argnums))
-        self._given = list(args)
-        self._call = lambda: hooks.call(function, *self._given, **kwargs)
-        self._written: list[tuple[Any, int]] = []  # (array, tracer or storage; position among the outputs)
-        for n in argnums:
-            leaves, treedef = tree.flatten(args[n])
-            paths = leaf_paths(names[n], args[n])
+        names = positional_names(signature_of(self.function), len(self.args))
+        given = list(self.args)
+        for n in self.argnums:
+            leaves, treedef = tree.flatten(given[n])
+            paths = leaf_paths(names[n], given[n])
             traced = [self._input(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
-            self._given[n] = tree.unflatten(treedef, traced)
-
-    def __enter__(self) -> _Capture:
+            given[n] = tree.unflatten(treedef, traced)
         self.trace.__enter__()
-        try:
-            self.result = self._call()
-        except BaseException:
-            self.trace.__exit__()
-            raise
-        return self
+        return given
+
+    def _with_traced(self, written: Sequence[np.ndarray], given: list[Any]) -> Any:
+        """The arguments with some of their arrays traced: by reference, as what is closed over."""
+        if not written:
+            return given, self.kwargs
+        like = Tracer(self.trace, self.trace.constant(False, "bool"))
+        found = lambda leaf: as_tracer(leaf, like) if any(leaf is a for a in written) else leaf  # noqa: E731
+        return tree.map(found, (given, self.kwargs))
 
     def __exit__(self, *exception: object) -> None:
         self.trace.__exit__()

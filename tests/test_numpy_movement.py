@@ -494,9 +494,10 @@ def test_views_and_copies():
     views = ["x[1:]", "x[::-1]", "x[None]", "x[0]", "x[...]", "x[:]", "x.T", "np.reshape(x, x.shape)", "x.view()",
              "np.transpose(x, (0, 1))", "np.broadcast_to(x, x.shape)", "np.flip(x)", "np.ravel(x)", "np.squeeze(x)",
              "np.split(x, 1)[0]", "np.unstack(x)[0]", "np.atleast_3d(x)", "np.moveaxis(x, 0, 0)"]  # fmt: skip
-    copies = ["x[[0, 1]]", "x.copy()", "np.copy(x)", "x.flatten()", "np.roll(x, 0)", "np.repeat(x, 1)", "np.tile(x, 1)",
-              "np.pad(x, 0)", "np.pad(x, 0, 'edge')", "x.astype(float)", "np.concatenate([x])", "np.take(x, 0, axis=0)",
-              "np.delete(x, [], axis=0)", "np.resize(x, (3, 4))", "np.reshape(x, -1, copy=True)", "x[0, 1]"]  # fmt: skip
+    copies = ["x[[0, 1]]", "x.copy()", "np.copy(x)", "x.flatten()", "np.roll(x, 0)", "np.repeat(x, 1)", "x[0, 1]",
+              "np.tile(x, 1)", "np.pad(x, 0)", "np.pad(x, 0, 'edge')", "x.astype(float)", "np.concatenate([x])",
+              "np.take(x, 0, axis=0)", "np.delete(x, [], axis=0)", "np.resize(x, (3, 4))",
+              "np.reshape(x, -1, copy=True)"]  # fmt: skip
 
     def change(text):
         def f(x):

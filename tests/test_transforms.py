@@ -361,3 +361,27 @@ def test_the_memory_plan_names_values_as_the_graph_does():
     defined = [line.split(":")[0].strip() for line in lines]
     assert len(defined) == 3 and defined[0] == "t0"
     assert [line.split(":")[0].strip() for line in str(stages.memory).splitlines()[3:]] == defined
+
+
+def test_other_arguments_may_be_written():
+    """An array that is not differentiated by is written as NumPy would: in place, once, whoever else shows it."""
+
+    def f(h, u, g, steps):
+        first = u  # another name
+        u[0] += 1  # nothing traced: done at once, and again when the function is called anew
+        for _ in range(steps):
+            u[1:] -= g * (h[1:] - h[:-1])
+            h[:-1] -= u[1:] - u[:-1]
+        return np.sum(h * h) + first[2]
+
+    def run(function):
+        h, u = np.arange(5.0) ** 2, np.ones(5)
+        return function(h, u, 0.3, 12), h, u
+
+    value, *want = run(f)
+    for transform in (lambda f: f, weft.compile):
+        (got, dg), *arrays = run(transform(weft.value_and_grad(f, argnums=2)))
+        np.testing.assert_allclose(got, value)
+        np.testing.assert_allclose(arrays, want)
+        near = [run(lambda h, u, g, n, d=d: f(h, u, g + d, n))[0] for d in (-1e-6, 1e-6)]
+        np.testing.assert_allclose(dg, (near[1] - near[0]) / 2e-6, rtol=1e-7)

@@ -18,7 +18,7 @@ from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, emit
 from weft.ir.opdef import REGISTRY
 
 
-def weak(x: Tracer, kind: type) -> Tracer:
+def weak(x: Any, kind: type) -> Tracer:
     """A 0-d tracer as a Python number of that kind."""
     if x.shape:
         x = emit(REGISTRY["reshape"], x, shape=())

@@ -173,7 +173,7 @@ def not_(value: Any) -> Any:
         return not value
     trace = youngest()
     assert trace is not None
-    made: Tracer = np.logical_not(region_parts.truth_of(value, trace))  # type: ignore[call-overload]
+    made: Any = np.logical_not(region_parts.truth_of(value, trace))  # type: ignore[call-overload]
     return Tracer(made.home, made.value, bool)
 
 

@@ -61,7 +61,7 @@ class _Names(ast.NodeVisitor):
         for inner in _reads_of_scope(node):
             self.read[inner] = None
 
-    def _comprehension(self, node: ast.ListComp) -> None:
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         inner = _Names()
         inner.generic_visit(node)
         for name in inner.read:

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from weft.frontend import tree
-from weft.frontend.capture import in_region, reader_of, youngest
-from weft.frontend.errors import UnsupportedError, message
+from weft.frontend.capture import in_region, note_overwritten, reader_of, youngest
+from weft.frontend.errors import ForeignArrayError, message
 from weft.frontend.operators import named
 from weft.frontend.region_parts import State
 from weft.frontend.tracer import Tracer, as_tracer
@@ -34,29 +34,29 @@ def get_item(target: Any, key: Any) -> Any:
 
 def set_item(target: Any, key: Any, value: Any) -> Any:
     """`target[key] = value` of a variable; what it is to hold from now on."""
-    if type(target) is np.ndarray and _changes_when_run(key, value):
-        target = _taken_over(target)
+    if type(target) is np.ndarray:
+        target = _writable(target, key, value)
     target[key] = value
     return target
 
 
 def set_item_of(target: Any, key: Any, value: Any) -> None:
     """`f().a[key] = value`: of an object that no variable of the function holds."""
-    if type(target) is np.ndarray and _changes_when_run(key, value):
-        raise_not_own()
+    if type(target) is np.ndarray:
+        _check_foreign(target, key, value)
     target[key] = value
 
 
 def augment_item_of(target: Any, key: Any, op: str, value: Any) -> None:
-    if type(target) is np.ndarray and _changes_when_run(key, value):
-        raise_not_own()
+    if type(target) is np.ndarray:
+        _check_foreign(target, key, value)
     target[key] = _INPLACE[op](target[key], value)
 
 
 def augment_item(target: Any, key: Any, op: str, value: Any) -> Any:
     """`target[key] += value`."""
-    if type(target) is np.ndarray and _changes_when_run(key, value):
-        target = _taken_over(target)
+    if type(target) is np.ndarray:
+        target = _writable(target, key, value)
     item = target[key]
     target[key] = _INPLACE[op](item, value)
     return target
@@ -64,17 +64,23 @@ def augment_item(target: Any, key: Any, op: str, value: Any) -> Any:
 
 def augment(op: str, target: Any, value: Any) -> Any:
     """`target += value`."""
-    if type(target) is np.ndarray and _changes_when_run(value):
-        target = _taken_over(target)
+    if type(target) is np.ndarray:
+        target = _writable(target, value)
     return named(_INPLACE[op](target, value), 2)
 
 
-def raise_not_own() -> NoReturn:
+def _check_foreign(array: np.ndarray, *values: Any) -> None:
+    if _changes_when_run(*values):
+        raise_foreign(array)
+    note_overwritten(array)
+
+
+def raise_foreign(array: np.ndarray) -> NoReturn:
     advice = (
         "Make it in the traced function, by np.zeros, np.empty, x.copy() and the like, or pass it as an argument:\n"
         "an array that was made elsewhere, or has another name or view, would not see the change."
     )
-    raise UnsupportedError(message("writes a traced value into a NumPy array", (), advice))
+    raise ForeignArrayError(message("writes a traced value into a NumPy array", (), advice), array)
 
 
 _INPLACE = {
@@ -99,13 +105,16 @@ def _any_traced(*values: Any) -> bool:
 _OWN_REFERENCES = 4  # the variable, the hook's argument or list, the callee's argument, getrefcount's
 
 
-def _taken_over(array: np.ndarray) -> Tracer:
-    """A variable's NumPy array that is to hold traced values, as a traced array.
+def _writable(array: np.ndarray, *values: Any) -> Any:
+    """A variable's NumPy array, into which these shall be written: traced, if they are written when the program runs.
 
-    Nobody else may know the array: they would not see it change. Raises UnsupportedError when somebody does.
+    Nobody else may know the array then: they would not see it change. Raises ForeignArrayError when somebody does.
     """
+    if not _changes_when_run(*values):
+        note_overwritten(array)
+        return array
     if sys.getrefcount(array) > _OWN_REFERENCES + _of_readers(array) or not _memory_is_own(array):
-        raise_not_own()
+        raise_foreign(array)
     return _traced(array)
 
 

@@ -291,7 +291,7 @@ class _Function(ast.NodeTransformer):
             store = f"{n} = values__[{i}]" if not owner else f"{HOOKS}.put({owner}, {attribute!r}, values__[{i}])"
             lines.append(f"    {store}")
         getters = [_moved(_thunk(_parse_expression(n)), at) for n in names]
-        listed, stored = ast.Constant(tuple(names)), ast.Constant(tuple(n for n in names if names[n]))
+        listed, stored = _names(names), _names(n for n in names if names[n])
         state = self._hook("state", [listed, ast.Tuple(getters, ast.Load()), _load(name), stored], at)
         return [_moved(_parse("\n".join(lines)), at)], state
 
@@ -314,6 +314,10 @@ def convertible(node: ast.FunctionDef | ast.Lambda) -> bool:
         return False
     tries = [n for b in body for n in ast.walk(b) if isinstance(n, ast.Try)]
     return not any(holds([t], (ast.Return, ast.Break, ast.Continue)) for t in tries)
+
+
+def _names(names: Iterable[str]) -> ast.expr:
+    return ast.Tuple([ast.Constant(n) for n in names], ast.Load())
 
 
 def _load(name: str) -> ast.expr:
