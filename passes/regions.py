@@ -87,7 +87,7 @@ class _Half:
         reads = [v for op in self.ops for v in op.operands] + self.gradients
         needed = list(dict.fromkeys(v for v in reads if v not in own))
         price = {region.inputs[i]: cost for i, cost in outside.items()}
-        kept = kept_values(needed, self.sweep.maker.get, have, price)
+        kept = kept_values(needed, region.ops, have, price)
         self.again = recomputed(kept, needed, region.ops)
         self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
         for j in range(carried[0]):
