@@ -594,7 +594,7 @@ def test_an_index_out_of_bounds_is_an_index_error(n):
     assert (n > 1000) == (made.step.kernels[0].chunks > 1)
     x, i = np.arange(9.0), np.arange(n) % 9
     good = agree(graph, [x, i], executable)[0]
-    for wrong in (9, -1, 2**62, -(2**63)):
+    for wrong in (9, -1, 10**15, -(2**63)):
         bad = i.copy()
         bad[n // 2] = wrong
         with pytest.raises(IndexError, match=rf"^index {wrong} is out of bounds for axis 0 with size 9") as caught:
@@ -633,6 +633,22 @@ def test_a_search_that_runs_off_the_end_ends():
     with pytest.raises(IndexError, match="index 50 is out of bounds for axis 0 with size 50"):
         executable([a, np.asarray(99.0)])
     assert executable([a, np.asarray(-1.0)])[0] == 0
+
+
+@pytest.mark.parametrize("wrong", [50, -1, 10**15, -(10**15)])
+def test_a_window_out_of_bounds_reads_and_writes_nothing_there(wrong):
+    text = """\
+def main(a: f64[50], i: i64) -> (f64[50], f64):
+    k: i64 = bound(i, size=50, axis=0)
+    e: f64[1] = dynamic_slice(a, k, sizes=(1,))
+    f: f64 = reshape(e, shape=())
+    b: f64[50] = dynamic_update(a, e, k)
+    return b, f
+"""
+    executable = stages(text).compile()
+    with pytest.raises(IndexError, match=f"index {wrong} is out of bounds"):
+        executable([np.arange(50.0), np.asarray(wrong)])
+    assert executable([np.arange(50.0), np.asarray(7)])[1] == 7
 
 
 def test_the_first_of_two_wrong_indices_is_reported():
