@@ -243,8 +243,10 @@ def _with_inputs(region: Graph, at: int, more: Sequence[Value]) -> Graph:
 
 def _trips(op: Op, sweep: Sweep) -> int | None:
     """How often the body runs, where that is known (and not 0)."""
-    ends = [sweep.number(v) for v in op.operands[:2]] if op.kind is for_loop else [None]
-    return len(range(*ends, op.attrs["step"])) if None not in ends else None  # type: ignore[arg-type]
+    if op.kind is not for_loop:
+        return None
+    start, stop = sweep.number(op.operands[0]), sweep.number(op.operands[1])
+    return None if start is None or stop is None else len(range(start, stop, op.attrs["step"]))
 
 
 def _backward(op: Op, build: Builder, counter: Value | None) -> tuple[Expr, Expr, int]:
