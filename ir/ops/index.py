@@ -148,14 +148,14 @@ def _winners(x: Any, indices: Any, updates: Any, axes: tuple[int, ...]) -> Any:
 FEW = 1 << 12  # pairs of writes that are compared
 
 
-def _turns(like: Any, count: int) -> Any:
-    return like.builder.emit(iota, (), {"shape": (count,), "axis": 0, "dtype": "i64"})[0]
+def _turns(like: Any, shape: tuple[int, ...], axis: int = 0) -> Any:
+    return like.builder.emit(iota, (), {"shape": shape, "axis": axis, "dtype": "i64"})[0]
 
 
 def _without_later(places: Any, count: int) -> Any:
     """Writes after which no other goes to the same place: each is compared with each."""
-    turn = _turns(places[0], count)
-    beaten = reshape(turn, shape=(count, 1)) < reshape(turn, shape=(1, count))
+    pairs = (count, count)
+    beaten = _turns(places[0], pairs, 0) < _turns(places[0], pairs, 1)
     for i in places:
         beaten = logical_and(beaten, equal(reshape(i, shape=(count, 1)), reshape(i, shape=(1, count))))
     return logical_not(REGISTRY["any"](beaten, axes=(1,)))
@@ -163,7 +163,7 @@ def _without_later(places: Any, count: int) -> Any:
 
 def _last_turn(places: Any, count: int, dims: tuple[int, ...]) -> Any:
     """Writes whose number is still there when each has written its number."""
-    turn = _turns(places[0], count)
+    turn = _turns(places[0], (count,))
     nobody = broadcast(turn.const(-1), shape=dims)
     every = tuple(range(len(dims)))
     return equal(gather(scatter(nobody, *places, turn, axes=every), *places, axes=every), turn)
