@@ -208,12 +208,12 @@ def _unless_null(w: Writer, pointer: str) -> None:
 
 
 def _record(values: tuple[Value, ...]) -> tuple[list[int], int]:
-    """Where each value is in a record, and the record's bytes."""
+    """Where each value is in a record, and the record's bytes (some, even if it holds nothing: it has an address)."""
     offsets, size = [], 0
     for v in values:
         offsets.append(size)
         size += -(-size_of(v.type) // 8) * 8
-    return offsets, size
+    return offsets, max(size, 8)
 
 
 def _push(w: Writer, frame: Frame, op: Op) -> None:

@@ -745,6 +745,27 @@ def test_stacks_grow_and_are_freed_with_the_step():
     assert alive() is None
 
 
+def test_a_record_of_nothing():
+    text = """\
+@region
+def forth(i: i64, s: stack, v: f64[0, 2]) -> stack:
+    s1: stack = push(s, v)
+    return s1
+
+@region
+def back(i: i64, s: stack, t: f64[0, 2]) -> (stack, f64[0, 2]):
+    s1, w = pop(s, types=(f64[0, 2],))
+    return s1, w
+
+def main(n: i64, v: f64[0, 2]) -> f64[0, 2]:
+    s0: stack = stack_new()
+    s: stack = for_loop(i64(0), n, s0, v, carried=1, step=1, body=forth)
+    s2, t = for_loop(i64(0), n, s, v, carried=2, step=1, body=back)
+    return t
+"""
+    run(text, np.int64(3), np.zeros((0, 2)))
+
+
 def test_no_memory_for_a_stack():
     text = """\
 @region

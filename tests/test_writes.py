@@ -173,3 +173,15 @@ y: f64[8, 6] = update(x, WHAT, start=(1, 0), stop=(3, 6), step=(1, 1))"""
     for what, safe in {"u": set(), "z": {(1, 0)}}.items():
         graph = body(lines.replace("WHAT", what), "x: f64[8, 6]", "z, y", "(f64[2, 6], f64[8, 6])")
         assert in_place(graph) == safe
+
+
+def test_a_source_may_be_read_along_two_axes():
+    lines = """
+i: i64[4] = iota(shape=(4,), axis=0, dtype="i64")
+r: i64[4, 1] = reshape(i, shape=(4, 1))
+b: bool[4, 4] = less(r, i)
+f: f64[4, 4] = where(b, x, f64(0.0))"""
+    graph = body(lines, "x: f64[4, 4]", "f", "f64[4, 4]")
+    assert len(kernels(graph)) == 1
+    x = np.random.default_rng(0).random((4, 4))
+    np.testing.assert_array_equal(Stages(graph, check=True).compile()([x])[0], np.triu(x, 1))
