@@ -185,3 +185,12 @@ f: f64[4, 4] = where(b, x, f64(0.0))"""
     assert len(kernels(graph)) == 1
     x = np.random.default_rng(0).random((4, 4))
     np.testing.assert_array_equal(Stages(graph, check=True).compile()([x])[0], np.triu(x, 1))
+
+
+def test_arrays_that_would_be_walked_across_their_rows_are_kernels_of_their_own():
+    """Axes of one length share a loop, but not the rows of one array and the columns of another."""
+    lines = """
+a: f64[30, 29] = add(x, x)
+b: f64[29, 30] = add(y, y)"""
+    graph = body(lines, "x: f64[30, 29], y: f64[29, 30]", "a, b", "(f64[30, 29], f64[29, 30])")
+    assert len(kernels(graph)) == 2
