@@ -613,6 +613,18 @@ def test_an_index_out_of_bounds_is_an_index_error(n):
         np.testing.assert_array_equal(executable([x, i])[0], good)  # and all is well again
 
 
+def test_no_index_is_in_bounds_of_an_empty_axis():
+    text = """\
+def main(i: i64[N]) -> i64[N]:
+    j: i64[N] = bound(i, size=0, axis=1)
+    k: i64[N] = add(j, i64(1))
+    return k
+"""
+    run(text.replace("N", "0"), np.zeros(0, np.int64))
+    with pytest.raises(IndexError, match="index 0 is out of bounds for axis 1 with size 0"):
+        stages(text.replace("N", "3")).compile()([np.zeros(3, np.int64)])
+
+
 SEARCH = """\
 @region
 def test(k: i64, a: f64[50], x: f64) -> bool:
