@@ -28,10 +28,12 @@ class Checks:
 
     def check(self, op: Op, index: str, scope: Scope) -> str:
         """The name of the index, clamped."""
+        if not op.result.type.size:
+            return index  # there is none
         low = self.low
         name, worst = low.names.fresh(op.result.name or "i"), low.names.fresh("worst")
         size = op.attrs["size"]
-        low.top.statements.insert(0, Variable(worst, "u64", 0))
+        low.top.statements.insert(0, Variable(worst, "i64", 0))
         scope.statements.append(Check(name, index, size, worst))
         if not self.error:
             self.error = low.names.fresh("error")

@@ -24,6 +24,7 @@ from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Loa
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
+from weft.codegen.segments import cut
 from weft.codegen.special import SPECIAL
 from weft.codegen.tiling import THREADS, Tiling
 from weft.ir.graph import Graph, Op, Value
@@ -305,11 +306,11 @@ class Lowering:
         if blocked and count > size:
             block, end = self.names.fresh("b"), self.names.fresh("e")
             run.statements.append(Index(end, "min", var(block) + size, stop))
-            run.statements.append(For(name, var(block), var(end), body.statements, vector=True))
+            run.statements += cut(For(name, var(block), var(end), body.statements, vector=True), count, self.names)
             partial.end_block(run)
             nest: list[Statement] = [For(block, start, stop, run.statements, step=size)]
         else:
-            run.statements.append(For(name, start, stop, body.statements, vector=True))
+            run.statements += cut(For(name, start, stop, body.statements, vector=True), count, self.names)
             if blocked:
                 partial.end_block(run)
             nest = run.statements

@@ -264,7 +264,10 @@ class Reader:
                 got = self.element(x, shifted, scope)
                 result = got if result is None or ok is None else self._choose(ok, got, result, x.dtype, scope)
             at += n
-        return result if result is not None else self.element(parts[0], index, scope)  # empty: never run
+        if result is None:  # nothing is ever read: the loop around makes no trip
+            result = self.names.fresh("k")
+            scope.statements.append(Constant(result, parts[0].dtype, 0))
+        return result
 
     def _gather(self, operands: Sequence[Value], axes: Sequence[int], index: Sequence[Affine], scope: Scope) -> str:
         x, *places = operands

@@ -46,26 +46,33 @@ end:
   ret ptr %r
 }}
 
-; Room for a record on top of the stack; null when there is no memory.
-define internal ptr @weft_stack_push(ptr %s, i64 %bytes) alwaysinline nounwind {{
+; Room for a record on top of the stack, which is not longer yet; null when there is no memory.
+define internal ptr @weft_stack_room(ptr %s, i64 %bytes) alwaysinline nounwind {{
   %top.at = getelementptr inbounds i8, ptr %s, i64 16
   %size.at = getelementptr inbounds i8, ptr %s, i64 24
   %top = load i64, ptr %top.at
   %size = load i64, ptr %size.at
   %new = add nuw i64 %top, %bytes
   %full = icmp ugt i64 %new, %size
-  br i1 %full, label %grow, label %push
+  br i1 %full, label %grow, label %fits
 grow:
   %grown = call i1 @weft_stack_grow(ptr %s, i64 %new)
-  br i1 %grown, label %push, label %fail
-push:
-  store i64 %new, ptr %top.at
+  br i1 %grown, label %fits, label %fail
+fits:
   %base.at = getelementptr inbounds i8, ptr %s, i64 8
   %base = load ptr, ptr %base.at
   %room = getelementptr inbounds i8, ptr %base, i64 %top
   ret ptr %room
 fail:
   ret ptr null
+}}
+
+define internal void @weft_stack_push(ptr %s, i64 %bytes) alwaysinline nounwind {{
+  %top.at = getelementptr inbounds i8, ptr %s, i64 16
+  %top = load i64, ptr %top.at
+  %new = add nuw i64 %top, %bytes
+  store i64 %new, ptr %top.at
+  ret void
 }}
 
 define internal i1 @weft_stack_grow(ptr %s, i64 %least) noinline cold nounwind {{

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weft.codegen.step_writer import Frame, Writer, size_of
+from weft.codegen.step_writer import Frame, Writer, record_layout
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import LEAD
 from weft.ir.plan import Branch, Loop, Place, is_small
@@ -197,43 +197,34 @@ def _cond(w: Writer, frame: Frame, op: Op) -> None:
 def _stack_new(w: Writer, frame: Frame, op: Op) -> None:
     w.stacks = True
     stack = w.let("call ptr @weft_stack_new(ptr %stacks, ptr %spares)")
-    _unless_null(w, stack)
+    w.unless_null(stack)
     w.put(f"store ptr {stack}, ptr {w.pointer(frame, op.result)}")
-
-
-def _unless_null(w: Writer, pointer: str) -> None:
-    (fine,) = w.labels("fine")
-    w.put(f"br i1 {w.let(f'icmp eq ptr {pointer}, null')}, label %no.memory, label %{fine}")
-    w.label(fine)
-
-
-def _record(values: tuple[Value, ...]) -> tuple[list[int], int]:
-    """Where each value is in a record, and the record's bytes."""
-    offsets, size = [], 0
-    for v in values:
-        offsets.append(size)
-        size += -(-size_of(v.type) // 8) * 8
-    return offsets, size
 
 
 def _push(w: Writer, frame: Frame, op: Op) -> None:
     stack, *values = op.operands
-    offsets, size = _record(tuple(values))
+    offsets, size = record_layout(values)
+    room = w.room(frame, op)
+    for p, (v, offset) in enumerate(zip(values, offsets, strict=True), 1):
+        place = frame.plan.place[v]
+        if place.kind != "record" or frame.plan.records[place.at] != (op, p):
+            w.copy(w.let(f"getelementptr inbounds i8, ptr {room}, i64 {offset}"), w.pointer(frame, v), v.type)
     s = w.load(frame, stack)
-    room = w.let(f"call ptr @weft_stack_push(ptr {s}, i64 {size})")
-    _unless_null(w, room)
-    for v, offset in zip(values, offsets, strict=True):
-        w.copy(w.let(f"getelementptr inbounds i8, ptr {room}, i64 {offset}"), w.pointer(frame, v), v.type)
+    w.put(f"call void @weft_stack_push(ptr {s}, i64 {size})")
     w.put(f"store ptr {s}, ptr {w.pointer(frame, op.result)}")
 
 
 def _pop(w: Writer, frame: Frame, op: Op) -> None:
     below, *values = op.results
-    offsets, size = _record(tuple(values))
+    offsets, size = record_layout(values)
     s = w.load(frame, op.operands[0])
     record = w.let(f"call ptr @weft_stack_pop(ptr {s}, i64 {size})")
     for v, offset in zip(values, offsets, strict=True):
-        w.copy(w.pointer(frame, v), w.let(f"getelementptr inbounds i8, ptr {record}, i64 {offset}"), v.type)
+        place, at = frame.plan.place[v], w.let(f"getelementptr inbounds i8, ptr {record}, i64 {offset}")
+        if place.kind == "record":
+            frame.records[place.at] = at
+        else:
+            w.copy(w.pointer(frame, v), at, v.type)
     w.put(f"store ptr {s}, ptr {w.pointer(frame, below)}")
 
 

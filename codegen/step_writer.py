@@ -33,7 +33,8 @@ class Frame:
     """What a plan's places are while its graph is written.
 
     base: where in the arena it starts. inputs: pointers. pointers: of each the variable that has it (if the plan
-    moves it, and of the whole graph) or the pointer itself.
+    moves it, and of the whole graph) or the pointer itself. rooms: where pushes will leave their records, and records:
+    where values in records are, as far as that is known.
     """
 
     plan: Plan
@@ -41,6 +42,8 @@ class Frame:
     inputs: Sequence[str] = ()
     pointers: list[str] = field(default_factory=list)
     slots: dict[int, str] = field(default_factory=dict)
+    rooms: dict[Op, str] = field(default_factory=dict)
+    records: dict[int, str] = field(default_factory=dict)
     depth: int = 0
 
 
@@ -51,6 +54,15 @@ def memory_type(t: TensorType) -> str:
 
 def size_of(t: TensorType) -> int:
     return int(np.prod(t.dims, dtype=np.int64)) * t.np_dtype.itemsize
+
+
+def record_layout(values: Sequence[Value]) -> tuple[list[int], int]:
+    """Where each value is in a record, and the record's bytes (some, even if it holds nothing: it has an address)."""
+    offsets, size = [], 0
+    for v in values:
+        offsets.append(size)
+        size += -(-size_of(v.type) // 8) * 8
+    return offsets, max(size, 8)
 
 
 class Writer:
@@ -114,7 +126,33 @@ class Writer:
             return self.let(f"load ptr, ptr {name}") if frame.depth == 0 or place.at in frame.plan.moved else name
         if place.kind == "arena":
             return self.arena_at(frame.base + place.at)
+        if place.kind == "record":
+            return self.record(frame, place.at)
         return frame.inputs[place.at] if place.kind == "input" else f"%{place.kind}.{place.at}"
+
+    def record(self, frame: Frame, k: int) -> str:
+        """A pointer to a value in a record. What is pushed is there before the push: that makes room for it."""
+        if k not in frame.records:
+            op, p = frame.plan.records[k]
+            offsets, _ = record_layout(op.operands[1:])
+            room = self.room(frame, op)
+            frame.records[k] = self.let(f"getelementptr inbounds i8, ptr {room}, i64 {offsets[p - 1]}")
+        return frame.records[k]
+
+    def room(self, frame: Frame, op: Op) -> str:
+        """Where a push will leave its record."""
+        if op not in frame.rooms:
+            _, size = record_layout(op.operands[1:])
+            stack = self.load(frame, op.operands[0])
+            frame.rooms[op] = self.let(f"call ptr @weft_stack_room(ptr {stack}, i64 {size})")
+            self.unless_null(frame.rooms[op])
+        return frame.rooms[op]
+
+    def unless_null(self, pointer: str) -> None:
+        """Go on unless an allocation failed."""
+        (fine,) = self.labels("fine")
+        self.put(f"br i1 {self.let(f'icmp eq ptr {pointer}, null')}, label %no.memory, label %{fine}")
+        self.label(fine)
 
     def pointer(self, frame: Frame, v: Value) -> str:
         return self.at(frame, frame.plan.place[v], v.type)

@@ -6,6 +6,7 @@
     arena + o    bytes of the one block that a call works in; a region's offsets count from its own base
     slot k       a small value (`SMALL` bytes), in a variable of the step's frame
     pointer k    a buffer that is reached through a pointer, which a loop may exchange for another one
+    record k     in a stack: where a push will leave the value, or a pop found it
 
 A loop carries large values by exchanging pointers: at the end of a trip pointer k becomes what pointer `order[k]`
 is, so `u, v = v, u` moves nothing. Pointers that keep their place are no pointers after all: the loop's user binds
@@ -28,7 +29,7 @@ SMALL = 64  # bytes: a cache line
 
 @dataclass(frozen=True)
 class Place:
-    """kind: "input", "output", "constant", "arena", "slot" or "pointer"; at: position, or byte offset in the arena."""
+    """kind: one of the above. at: its number, or a byte offset in the arena."""
 
     kind: str
     at: int
@@ -49,7 +50,8 @@ class Plan:
     place: of every value. shared: which inputs' buffers a kernel's outputs take over. copies: what is copied at the
     end, to where. taken: outputs that live in a donated input. pointers: bytes of each pointer's buffer; homes: where
     in the arena they start out (of the whole graph only, a region's are bound from outside). outputs: where the
-    outputs are in the end. moved: pointers that are exchanged. nested: the plans of regions.
+    outputs are in the end. moved: pointers that are exchanged. records: the push or pop of each record place, and
+    which operand or result of it that is. nested: the plans of regions.
     """
 
     constants: list[np.ndarray] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Plan:
     homes: list[int] = field(default_factory=list)
     outputs: list[Place] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)
+    records: list[tuple[Op, int]] = field(default_factory=list)
     nested: dict[Op, Loop | Branch] = field(default_factory=dict)
     slots: int = 0
     arena: int = 0

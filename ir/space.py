@@ -141,27 +141,55 @@ class _Solver:
                     extent[r] = d
                     together.setdefault(r, set()).update(real)
             rows.append((name, roots))
-        self._merge_strangers(extent, together)
+        self._merge_strangers(extent, together, [[r for r in roots if r is not None] for _, roots in rows])
         rows = [(name, [None if r is None else self.union.find(r) for r in roots]) for name, roots in rows]
         order = _order([roots for _, roots in rows])
         number = {root: i for i, root in enumerate(order)}
         axes = {name: tuple(None if r is None else number[r] for r in roots) for name, roots in rows}
         return Space([extent[r] for r in order], (), (), axes)
 
-    def _merge_strangers(self, extent: dict[Any, int], together: dict[Any, set[Any]]) -> None:
-        """Two axes of one length that no value has both of may share a loop."""
+    def _merge_strangers(
+        self, extent: dict[Any, int], together: dict[Any, set[Any]], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Two axes of one length that no value has both of may share a loop.
+
+        Unless one has to come before the other: then some array would be walked across its rows.
+        """
         roots = list(extent)
         for i, a in enumerate(roots):
             for b in roots[:i]:
                 if self.union.find(b) != b or self.union.find(a) != a:
                     continue
-                if extent[a] == extent[b] and b not in together[a]:
+                if extent[a] == extent[b] and b not in together[a] and not self._ordered(a, b, rows):
                     self.union.tie(a, b)
                     merged = together[a] | together[b]
                     for c in merged:
                         together[c] |= {b}
                     together[b] = merged | {b}
                     break
+
+
+    def _ordered(self, a: Any, b: Any, rows: Sequence[Sequence[Any]]) -> bool:
+        """Does an axis come before the other in some value, or by way of others?"""
+        after: dict[Any, set[Any]] = {}
+        for roots in rows:
+            found = [self.union.find(r) for r in roots]
+            for x, y in zip(found, found[1:], strict=False):
+                after.setdefault(x, set()).add(y)
+        return _reaches(after, a, b) or _reaches(after, b, a)
+
+
+def _reaches(after: dict[Any, set[Any]], start: Any, end: Any) -> bool:
+    seen, todo = set(), [start]
+    while todo:
+        x = todo.pop()
+        for y in after.get(x, ()):
+            if y == end:
+                return True
+            if y not in seen:
+                seen.add(y)
+                todo.append(y)
+    return False
 
 
 def _correspondence(op: Op, position: int) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.movement import broadcast
-from weft.ir.space import LEAF_MOVES, Space, is_free, solve
+from weft.ir.space import LEAF_MOVES, Space, is_free, leaves, solve
 
 WINDOWS = frozenset({"update", "dynamic_update"})
 SCATTERS = frozenset({"scatter", "scatter_add"})
@@ -93,10 +93,41 @@ def strip(ops: Sequence[Op], outputs: Sequence[Value]) -> Stripped | None:
 
 
 def solve_writes(ops: Sequence[Op], outputs: Sequence[Value]) -> tuple[Stripped, Space] | None:
-    """A group without its updates and the iteration space of the rest, or None when it is not one kernel."""
+    """A group without its updates and the iteration space of the rest, or None when it is not one kernel.
+
+    Where a value that is read through index arithmetic is used along several axes (`i[:, None] < i`), each use gets
+    it for itself.
+    """
     group = strip(ops, outputs)
-    space = solve(group.ops, group.outputs) if group is not None else None
-    return None if group is None or space is None else (group, space)
+    if group is None:
+        return None
+    space = solve(group.ops, group.outputs)
+    if space is None and (apart := _for_each_use(group.ops)):
+        group = Stripped(apart, group.outputs, group.windows)
+        space = solve(group.ops, group.outputs)
+    return None if space is None else (group, space)
+
+
+def _for_each_use(ops: Sequence[Op]) -> tuple[Op, ...]:
+    """The ops with sources and movement of inputs repeated for each op that reads them; none if all have one reader."""
+    free = leaves(ops)
+    maker = {op.result: op for op in ops if op.result in free and op.result.shape}
+    reads = [v for op in ops for v in op.operands if v in maker]
+    if len(reads) == len(set(reads)):
+        return ()
+    found: list[Op] = []
+
+    def own(v: Value) -> Value:
+        if v not in maker:
+            return v
+        op, copy = maker[v], Value(v.type, v.name, v.location)
+        found.append(Op(op.kind, tuple(map(own, op.operands)), op.attrs, op.regions, (copy,)))
+        return copy
+
+    for op in ops:
+        operands = op.operands if op.result in maker else tuple(map(own, op.operands))
+        found.append(Op(op.kind, operands, op.attrs, op.regions, op.results))
+    return tuple(found)
 
 
 def writes(graph: Graph) -> set[tuple[int, int]]:

@@ -16,9 +16,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from weft.ir.graph import Graph, Op, Value
+from weft.ir.ops.stack import pop
 from weft.ir.plan import Place, Plan, is_small
 from weft.ir.writes import in_place, writes
-from weft.passes import memory_control
+from weft.passes import memory_control, memory_stacks
 from weft.passes.arena import Arena
 
 ANY = -1  # pointer: whichever
@@ -42,6 +43,7 @@ class Planner:
         self.unused: dict[int, list[int]] = {}  # bytes -> pointers whose buffers are free
         self.used = 0  # pointers whose buffers are not
         self.wish: dict[Value, Place] = {}
+        self.rooms: dict[Value, Place] = {}  # values that are made where a push leaves them
         self.roots: dict[Value, Value] = {}
         self.maker: dict[Value, Op] = {}
         self.last: dict[Value, int] = {}
@@ -64,6 +66,8 @@ class Planner:
 
     def ours(self, root: Value) -> bool:
         """May its buffer be overwritten once it is dead?"""
+        if root in self.rooms:
+            return False
         made = self.maker.get(root)
         return root in self.owned if made is None else made.kind.name != "constant"
 
@@ -100,6 +104,7 @@ class Planner:
             if op.kind in memory_control.PLANNERS:
                 self.plan.nested[op] = memory_control.regions(self, i, op)
         self._wishes(favourites)
+        self._rooms()
         for v in self.owned:
             if v not in self.last:
                 self.release(self.place(v), v.type.nbytes)
@@ -124,11 +129,26 @@ class Planner:
                     self.wish[self.root(op.operands[p])] = SOME_POINTER
                 pairs = memory_control.handed_on(inner, op)
             else:
-                pairs = writes(op.regions[0]) & self.safe[op] if op in self.safe else set()
+                pairs = self._rewrites(op)
             for o, p in sorted(pairs):
                 wish = self.wish.get(op.results[o])
                 if wish is not None and self.passes_on(i, p):
                     self.wish.setdefault(self.root(op.operands[p]), wish)
+
+    def _rooms(self) -> None:
+        made = {
+            r: i
+            for i, op in enumerate(self.graph.ops)
+            for o, r in enumerate(op.results)
+            if op.kind.name in ("call", "dot") and r not in self.wish
+            if not any(q == o and self.passes_on(i, p) for q, p in self._rewrites(op))
+        }
+        for v, where in memory_stacks.rooms(self.graph, made, self.last).items():
+            self.rooms[v] = self.record(*where)
+
+    def _rewrites(self, op: Op) -> set[tuple[int, int]]:
+        """Pairs (result, operand) of a kernel: the result is the operand with a part written anew, in place."""
+        return writes(op.regions[0]) & self.safe[op] if op in self.safe else set()
 
     def _op(self, i: int, op: Op) -> None:
         place = self.plan.place
@@ -161,6 +181,10 @@ class Planner:
         return Place("constant", len(self.plan.constants) - 1)
 
     # ---- buffers -------------------------------------------------------------------------------------
+
+    def record(self, op: Op, which: int) -> Place:
+        self.plan.records.append((op, which))
+        return Place("record", len(self.plan.records) - 1)
 
     def slot(self) -> Place:
         self.plan.slots += 1
@@ -196,14 +220,18 @@ class Planner:
         """A place for result o of op i. `safe`: pairs (result, operand) that may share one; enters it in `shared` if
         they do. `exchanged`: it must be a pointer."""
         r = op.results[o]
+        if r in self.rooms:
+            return self.rooms[r]
         wish = SOME_POINTER if exchanged else self.wish.get(r)
+        if wish is None and op.kind is pop and not is_small(r) and memory_stacks.stays(self.graph, op):
+            return self.record(op, o)
         fits = [p for q, p in sorted(safe) if q == o and self.passes_on(i, p) and p not in shared.values()]
         if is_small(r) and not (wish is not None and wish.kind == "output" and op.kind.name in ("call", "dot")):
             kinds = {"slot"} if r.type.size > 1 else set()
         elif wish is not None and wish.kind == "output":
             return self._output(i, op, o, wish, fits, safe, shared)
         else:
-            kinds = {"arena", "pointer"} if wish is None else {"pointer"}
+            kinds = {"arena", "pointer", "record"} if wish is None else {"pointer"}
         fits = [p for p in fits if self.place(op.operands[p]).kind in kinds]
         if wish is not None and not is_small(r):
             best = [p for p in fits if self.place(op.operands[p]) == wish]

@@ -87,7 +87,7 @@ class _Half:
         reads = [v for op in self.ops for v in op.operands] + self.gradients
         needed = list(dict.fromkeys(v for v in reads if v not in own))
         price = {region.inputs[i]: cost for i, cost in outside.items()}
-        kept = kept_values(needed, self.sweep.maker.get, have, price)
+        kept = kept_values(needed, region.ops, have, price)
         self.again = recomputed(kept, needed, region.ops)
         self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
         for j in range(carried[0]):
@@ -243,8 +243,10 @@ def _with_inputs(region: Graph, at: int, more: Sequence[Value]) -> Graph:
 
 def _trips(op: Op, sweep: Sweep) -> int | None:
     """How often the body runs, where that is known (and not 0)."""
-    ends = [sweep.number(v) for v in op.operands[:2]] if op.kind is for_loop else [None]
-    return len(range(*ends, op.attrs["step"])) if None not in ends else None  # type: ignore[arg-type]
+    if op.kind is not for_loop:
+        return None
+    start, stop = sweep.number(op.operands[0]), sweep.number(op.operands[1])
+    return None if start is None or stop is None else len(range(start, stop, op.attrs["step"]))
 
 
 def _backward(op: Op, build: Builder, counter: Value | None) -> tuple[Expr, Expr, int]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from weft.ir.graph import Op, Value
@@ -45,12 +45,12 @@ def free_values(ops: Iterable[Op], inputs: Iterable[Value]) -> set[Value]:
 
 
 def kept_values(
-    needed: Collection[Value],
-    maker: Callable[[Value], Op | None],
-    free: Collection[Value],
-    price: Mapping[Value, float],
+    needed: Collection[Value], ops: Sequence[Op], free: Collection[Value], price: Mapping[Value, float]
 ) -> list[Value]:
-    """The values to keep. `maker`: the op that makes a value, None for inputs; `free`: values that cost nothing."""
+    """The values to keep so that `needed` can be had. ops: what makes the values; free: those that cost nothing."""
+    maker = {r: op for op in ops for r in op.results if is_cheap(op)}
+    forced = [v for v in needed if v not in free and v not in maker]  # in every cut
+    free = free_values(ops, {*free, *forced})
     network: Network = {"source": {}, "sink": {}}
     values: list[Value] = []
     todo = list(dict.fromkeys(v for v in needed if v not in free))
@@ -61,8 +61,8 @@ def kept_values(
         v = todo.pop()
         values.append(v)
         _edge(network, (v, "in"), (v, "out"), price.get(v, v.type.nbytes))
-        op = maker(v)
-        if op is None or not is_cheap(op):
+        op = maker.get(v)
+        if op is None:
             _edge(network, "source", (v, "in"), math.inf)
             continue
         for u in op.operands:
@@ -78,7 +78,7 @@ def kept_values(
             network[a][b] -= flow
             network[b][a] += flow
     late = _late(network)
-    return [v for v in values if (v, "in") not in late and (v, "out") in late]
+    return forced + [v for v in values if (v, "in") not in late and (v, "out") in late]
 
 
 def _edge(network: Network, a: Any, b: Any, capacity: float) -> None:

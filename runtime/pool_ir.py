@@ -3,13 +3,16 @@
     caller                                   worker
     ------                                   ------
     lock: 0 -> 1, or run serially            wait until epoch changes (spin, then futex)
-    write job, next = 0
+    write job, deal the shares
     gate |= OPEN               release --+
     epoch += 1, wake sleepers            +-> gate += 1, acquire; not OPEN: gate -= 1, wait again
-    claim i = next++, run, until i >= n      claim i = next++, run, until i >= n
+    run its share, then from the others'     run its share, then from the others'
     gate &= ~OPEN                         +- gate -= 1   release (the last one out wakes the caller)
     wait until gate's count is 0  acquire <
     lock = 0
+
+A job's indices are dealt out in equal shares, one behind the other: who is through with its own goes on with those
+of the others. So a thread meets the same part of an array in one job after another, and finds it in its cache.
 
 One word, the gate, holds both "a job is open" and how many workers are inside, so a worker that comes late
 either is counted before the caller looks, or finds the gate closed: it can never touch the job of one caller
@@ -25,6 +28,7 @@ import platform
 import sys
 
 OPEN, WAITED = 1 << 30, 1 << 29
+SHARES = 64  # at most: beyond that, threads begin with the same one
 COUNT = WAITED - 1
 _FUTEX_CALL = {"x86_64": 202, "amd64": 202, "aarch64": 98, "arm64": 98, "riscv64": 98, "ppc64le": 221}
 _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # both with FUTEX_PRIVATE_FLAG
@@ -61,6 +65,7 @@ def pool_ir() -> str:
         "OPEN": OPEN,
         "WAITED": WAITED,
         "COUNT": COUNT,
+        "SHARES": SHARES,
     }.items():
         text = text.replace(f"${word}", str(value))
     return text
@@ -71,7 +76,8 @@ _TEXT = r"""
 @lock = internal global i32 0, align 128
 @gate = internal global i32 0, align 128
 @epoch = internal global i32 0, align 128
-@next = internal global i64 0, align 128
+@shares = internal global [$SHARES x [16 x i64]] zeroinitializer, align 128
+@entered = internal global i32 0, align 4
 @sleepers = internal global i32 0, align 128
 @workers = internal global i32 0, align 128
 @stop = internal global i32 0, align 4
@@ -79,8 +85,10 @@ _TEXT = r"""
 @job_fn = internal global ptr null, align 128
 @job_args = internal global ptr null, align 8
 @job_n = internal global i64 0, align 8
+@job_parts = internal global i64 0, align 8
 
 declare i64 @syscall(i64, ...)
+declare i64 @llvm.umin.i64(i64, i64)
 PAUSE_DECLARATION
 
 define internal void @futex_wait(ptr %word, i32 %value) noinline {
@@ -93,16 +101,32 @@ define internal void @futex_wake(ptr %word, i32 %count) noinline {
   ret void
 }
 
-define internal void @run_chunks(ptr %fn, ptr %args, i64 %n) {
+; The share of participant %self, then the others', of indices that nobody has run yet.
+define internal void @run_chunks(ptr %fn, ptr %args, i64 %n, i64 %parts, i64 %self) {
 entry:
-  br label %claim
+  br label %share
+share:
+  %k = phi i64 [0, %entry], [%k1, %through]
+  %turn = add i64 %self, %k
+  %q = urem i64 %turn, %parts
+  %q1 = add i64 %q, 1
+  %to = mul i64 %q1, %n
+  %end = udiv i64 %to, %parts
+  %at = getelementptr inbounds [16 x i64], ptr @shares, i64 %q
+  %seen = load atomic i64, ptr %at monotonic, align 8
+  %any = icmp slt i64 %seen, %end
+  br i1 %any, label %claim, label %through
 claim:
-  %i = atomicrmw add ptr @next, i64 1 monotonic
-  %more = icmp slt i64 %i, %n
-  br i1 %more, label %run, label %done
+  %i = atomicrmw add ptr %at, i64 1 monotonic
+  %more = icmp slt i64 %i, %end
+  br i1 %more, label %run, label %through
 run:
   call void %fn(ptr %args, i64 %i)
   br label %claim
+through:
+  %k1 = add nuw i64 %k, 1
+  %on = icmp ult i64 %k1, %parts
+  br i1 %on, label %share, label %done
 done:
   ret void
 }
@@ -141,7 +165,21 @@ publish:
   store ptr %fn, ptr @job_fn
   store ptr %args, ptr @job_args
   store i64 %n, ptr @job_n
-  store atomic i64 0, ptr @next monotonic, align 8
+  %w64 = zext i32 %w to i64
+  %all = add i64 %w64, 1
+  %parts = call i64 @llvm.umin.i64(i64 %all, i64 $SHARES)
+  store i64 %parts, ptr @job_parts
+  br label %deal
+deal:
+  %q = phi i64 [0, %publish], [%q1, %deal]
+  %before = mul i64 %q, %n
+  %from = udiv i64 %before, %parts
+  %at = getelementptr inbounds [16 x i64], ptr @shares, i64 %q
+  store atomic i64 %from, ptr %at monotonic, align 8
+  %q1 = add nuw i64 %q, 1
+  %dealt = icmp eq i64 %q1, %parts
+  br i1 %dealt, label %open, label %deal
+open:
   %g0 = atomicrmw or ptr @gate, i32 $OPEN release
   %e0 = atomicrmw add ptr @epoch, i32 1 seq_cst
   %asleep = load atomic i32, ptr @sleepers seq_cst, align 4
@@ -155,7 +193,7 @@ wake:
   call void @futex_wake(ptr @epoch, i32 %wakes)
   br label %work
 work:
-  call void @run_chunks(ptr %fn, ptr %args, i64 %n)
+  call void @run_chunks(ptr %fn, ptr %args, i64 %n, i64 %parts, i64 0)
   %g1 = atomicrmw and ptr @gate, i32 $NOT_OPEN acquire
   %in1 = and i32 %g1, $COUNT
   %out1 = icmp eq i32 %in1, 0
@@ -198,6 +236,9 @@ serial:
 
 define void @weft_pool_worker() {
 entry:
+  %others = atomicrmw add ptr @entered, i32 1 monotonic
+  %others64 = zext i32 %others to i64
+  %self = add i64 %others64, 1
   br label %idle
 idle:
   %start = load atomic i32, ptr @epoch acquire, align 4
@@ -243,7 +284,8 @@ work:
   %fn = load ptr, ptr @job_fn
   %args = load ptr, ptr @job_args
   %n = load i64, ptr @job_n
-  call void @run_chunks(ptr %fn, ptr %args, i64 %n)
+  %parts = load i64, ptr @job_parts
+  call void @run_chunks(ptr %fn, ptr %args, i64 %n, i64 %parts, i64 %self)
   br label %leave
 leave:
   %g1 = atomicrmw sub ptr @gate, i32 1 release
@@ -269,6 +311,12 @@ define void @weft_pool_start(i32 %n, i32 %spins) {
   store atomic i32 0, ptr @stop monotonic, align 4
   store atomic i32 %spins, ptr @spins monotonic, align 4
   store atomic i32 %n, ptr @workers release, align 4
+  %none = icmp eq i32 %n, 0
+  br i1 %none, label %first, label %end
+first:  ; nobody is there yet
+  store atomic i32 0, ptr @entered monotonic, align 4
+  br label %end
+end:
   ret void
 }
 

@@ -15,6 +15,7 @@ from weft.frontend.apply import Halves
 from weft.ir import Graph
 from weft.ir import interpret as interpreter
 from weft.ir.interpret import interpret
+from weft.ir.ops import index
 from weft.ir.ops.stack import push
 from weft.ir.parse import parse
 from weft.ir.text import print_graph
@@ -353,6 +354,24 @@ PARTS = [c for c in CASES if c.op in ("update", "dynamic_slice", "dynamic_update
 @pytest.mark.parametrize("case", PARTS, ids=str)
 def test_reads_and_writes_of_parts(case):
     check(case.graph("f64"), case.operands("f64", 1), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("few", [0, 1 << 12])
+def test_of_two_writes_to_a_place_the_last_has_the_gradient(few, monkeypatch):
+    monkeypatch.setattr(index, "FEW", few)
+    text = """\
+def main(x: f64[2, 3], i: i64[2, 2], j: i64[2], u: f64[2, 2]) -> f64[2, 3]:
+    y: f64[2, 3] = scatter(x, i, j, u, axes=(0, 1))
+    return y
+"""
+    i, j = np.array([[0, 1], [0, 1]]), np.array([2, 2])
+    graph = verify(parse(text))
+    check(graph, [np.ones((2, 3)), i, j, np.ones((2, 2))], np.random.default_rng(0))
+    pulled = reverse(graph, [0, 3], [0])
+    assert ("any" in {op.kind.name for op in pulled.ops}) == bool(few)
+    _, dx, du = interpret(pulled, [np.ones((2, 3)), i, j, np.ones((2, 2)), np.arange(1.0, 7).reshape(2, 3)], check=True)
+    np.testing.assert_array_equal(dx, [[1, 2, 0], [4, 5, 0]])
+    np.testing.assert_array_equal(du, [[0, 0], [3, 6]])
 
 
 @pytest.mark.parametrize("name", ["tanh", "recurrence", "while in a for", "branch in a loop"])

@@ -17,6 +17,7 @@ from weft.ir.interpret import interpret
 from weft.ir.opdef import REGISTRY
 from weft.ir.parse import parse
 from weft.ir.verify import verify
+from weft.passes.memory_stacks import rooms
 from weft.pipeline import Stages
 
 SMOOTH = (ALL_OPS | UPDATES) - JUMPS - STEEP
@@ -54,10 +55,17 @@ def run(text, *arguments):
 
 def in_loops(text):
     """The lines of a step that are run more than once."""
-    step = text[text.index("define i64 @step") : text.index("define i64 @enter")].splitlines()
-    first = next(i for i, line in enumerate(step) if re.match(r"(for|while)\.\d+:", line))
-    last = max(i for i, line in enumerate(step) if re.match(r"done\.\d+:", line))
-    return "\n".join(step[first:last])
+    found, loop = [], None
+    for line in text[text.index("define i64 @step") : text.index("define i64 @enter")].splitlines():
+        start = re.match(r"(?:for|while)\.(\d+):", line)
+        if loop is None and start:
+            loop = start[1]
+        if line == f"done.{loop}:":
+            loop = None
+        if loop is not None:
+            found.append(line)
+    assert found
+    return "\n".join(found)
 
 
 # ---- random programs ---------------------------------------------------------------------------------
@@ -594,7 +602,7 @@ def test_an_index_out_of_bounds_is_an_index_error(n):
     assert (n > 1000) == (made.step.kernels[0].chunks > 1)
     x, i = np.arange(9.0), np.arange(n) % 9
     good = agree(graph, [x, i], executable)[0]
-    for wrong in (9, -1, 2**62, -(2**63)):
+    for wrong in (9, -1, 10**15, -(2**63)):
         bad = i.copy()
         bad[n // 2] = wrong
         with pytest.raises(IndexError, match=rf"^index {wrong} is out of bounds for axis 0 with size 9") as caught:
@@ -603,6 +611,18 @@ def test_an_index_out_of_bounds_is_an_index_error(n):
         with pytest.raises(IndexError, match=str(wrong)):
             interpret(graph, [x, bad])
         np.testing.assert_array_equal(executable([x, i])[0], good)  # and all is well again
+
+
+def test_no_index_is_in_bounds_of_an_empty_axis():
+    text = """\
+def main(i: i64[N]) -> i64[N]:
+    j: i64[N] = bound(i, size=0, axis=1)
+    k: i64[N] = add(j, i64(1))
+    return k
+"""
+    run(text.replace("N", "0"), np.zeros(0, np.int64))
+    with pytest.raises(IndexError, match="index 0 is out of bounds for axis 1 with size 0"):
+        stages(text.replace("N", "3")).compile()([np.zeros(3, np.int64)])
 
 
 SEARCH = """\
@@ -633,6 +653,22 @@ def test_a_search_that_runs_off_the_end_ends():
     with pytest.raises(IndexError, match="index 50 is out of bounds for axis 0 with size 50"):
         executable([a, np.asarray(99.0)])
     assert executable([a, np.asarray(-1.0)])[0] == 0
+
+
+@pytest.mark.parametrize("wrong", [50, -1, 10**15, -(10**15)])
+def test_a_window_out_of_bounds_reads_and_writes_nothing_there(wrong):
+    text = """\
+def main(a: f64[50], i: i64) -> (f64[50], f64):
+    k: i64 = bound(i, size=50, axis=0)
+    e: f64[1] = dynamic_slice(a, k, sizes=(1,))
+    f: f64 = reshape(e, shape=())
+    b: f64[50] = dynamic_update(a, e, k)
+    return b, f
+"""
+    executable = stages(text).compile()
+    with pytest.raises(IndexError, match=f"index {wrong} is out of bounds"):
+        executable([np.arange(50.0), np.asarray(wrong)])
+    assert executable([np.arange(50.0), np.asarray(7)])[1] == 7
 
 
 def test_the_first_of_two_wrong_indices_is_reported():
@@ -727,6 +763,108 @@ def test_stacks_grow_and_are_freed_with_the_step():
     del executable
     gc.collect()
     assert alive() is None
+
+
+RECORDS = """\
+@region
+def forth(i: i64, x: f64[40], s: stack) -> (f64[40], stack):
+    a: f64[40] = sin(x)
+    r: f64[40] = reverse(a, axes=(0,))
+    y: f64[40] = mul(r, f64(0.9))
+    s1: stack = push(s, a, i)
+    return y, s1
+
+@region
+def back(i: i64, s: stack, t: f64[40]) -> (stack, f64[40]):
+    s1, a, j = pop(s, types=(f64[40], i64))
+    b: f64[40] = mul(a, t)
+    c: f64[40] = reverse(b, axes=(0,))
+    u: f64[40] = add(c, a)
+    return s1, u
+
+def main(x: f64[40], n: i64) -> (f64[40], f64[40]):
+    s0: stack = stack_new()
+    y, s = for_loop(i64(0), n, x, s0, carried=2, step=1, body=forth)
+    s2, t = for_loop(i64(0), n, s, x, carried=2, step=1, body=back)
+    return y, t
+"""
+
+
+def test_large_values_are_made_in_their_record_and_read_from_it():
+    for n in (0, 1, 5, 300):
+        run(RECORDS, np.linspace(0, 1, 40), np.int64(n))
+    loops = in_loops(stages(RECORDS).llvm)
+    assert "@weft_stack_room" in loops and "memcpy" not in loops
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # two pushes, two pops
+        [("s1: stack = push(s, a, i)", "s0: stack = push(s, a, i)\n    s1: stack = push(s0, x, i)"),
+         ("s1, a, j = pop(s, ", "s0, q, k = pop(s, types=(f64[40], i64))\n    s1, a, j = pop(s0, ")],
+        # made in a record, and read behind the next push
+        [("s1: stack = push(s, a, i)", "s0: stack = push(s, a, i)\n    s1: stack = push(s0, x, i)"),
+         ("s1, a, j = pop(s, ", "s0, q, k = pop(s, types=(f64[40], i64))\n    s1, a, j = pop(s0, "),
+         ("    return y, s1", "    z: f64[40] = add(y, a)\n    return z, s1")],
+        # read for the last time by what could be computed in its place
+        [("    s1: stack = push(s, a, i)\n", ""),
+         ("r: f64[40] = reverse(a, axes=(0,))",
+          "s1: stack = push(s, a, i)\n    d: f64 = dot(a, a, batch=((), ()), contract=((0,), (0,)))"),
+         ("y: f64[40] = mul(r, f64(0.9))", "e: f64 = add(d, f64(1.0))\n    q: f64[40] = div(a, e)\n"
+          "    y: f64[40] = reverse(q, axes=(0,))")],
+        # carried as well as kept
+        [("return y, s1", "return a, s1")],
+        # pushed upon, and the record that was taken off is read behind that
+        [("return s1, u", "s2: stack = push(s1, u, i)\n    s3, v, k = pop(s2, types=(f64[40], i64))\n"
+          "    w: f64[40] = add(v, a)\n    return s3, w")],
+    ],
+)  # fmt: skip
+def test_records_that_others_overwrite(changes):
+    text = RECORDS
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    for n in (0, 1, 4, 200):
+        run(text, np.linspace(0, 1, 40), np.int64(n))
+
+
+def test_a_value_that_is_read_behind_the_next_push_is_not_made_in_its_record():
+    """The stack may move when it grows."""
+    text = """\
+def f(x: f64[40], s: stack) -> (stack, f64):
+    a: f64[40] = sin(x)
+    s0: stack = push(s, a)
+    s1: stack = push(s0, x)
+    d: f64 = sum(a, axes=(0,))
+    return s1, d
+"""
+    for program, found in ((text, []), (text.replace("push(s0, x)", "push(s0)").replace("sum(a", "sum(x"), ["a"])):
+        graph = verify(parse(program))
+        made = {graph.ops[0].result: 0}
+        last = {v: i for i, op in enumerate(graph.ops) for v in op.operands}
+        assert [v.name for v in rooms(graph, made, last)] == found
+
+
+def test_a_record_of_nothing():
+    text = """\
+@region
+def forth(i: i64, s: stack, v: f64[0, 2]) -> stack:
+    s1: stack = push(s, v)
+    return s1
+
+@region
+def back(i: i64, s: stack, t: f64[0, 2]) -> (stack, f64[0, 2]):
+    s1, w = pop(s, types=(f64[0, 2],))
+    return s1, w
+
+def main(n: i64, v: f64[0, 2]) -> f64[0, 2]:
+    s0: stack = stack_new()
+    s: stack = for_loop(i64(0), n, s0, v, carried=1, step=1, body=forth)
+    s2, t = for_loop(i64(0), n, s, v, carried=2, step=1, body=back)
+    return t
+"""
+    run(text, np.int64(3), np.zeros((0, 2)))
 
 
 def test_no_memory_for_a_stack():

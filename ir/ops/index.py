@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from weft.ir.opdef import OpDef, register
+from weft.ir.opdef import REGISTRY, OpDef, register
 from weft.ir.ops.families import IRTypeError, Types, normal_axes
-from weft.ir.ops.logic import equal, where
+from weft.ir.ops.logic import equal, logical_and, logical_not, where
 from weft.ir.ops.movement import broadcast, reshape
 from weft.ir.ops.source import iota
 from weft.ir.types import TensorType, broadcast_dims
@@ -138,12 +138,35 @@ def _winners(x: Any, indices: Any, updates: Any, axes: tuple[int, ...]) -> Any:
     count = TensorType("i64", where_dims).size
     if count <= 1:
         return None
-    (turn,) = x.builder.emit(iota, (), {"shape": (count,), "axis": 0, "dtype": "i64"})
-    turn = reshape(turn, shape=where_dims)
-    nobody = broadcast(turn.const(-1), shape=tuple(x.shape[a] for a in axes))
-    every = tuple(range(len(axes)))
-    last = gather(scatter(nobody, *indices, turn, axes=every), *indices, axes=every)
-    return reshape(equal(last, turn), shape=where_dims + (1,) * (len(updates.shape) - len(where_dims)))
+    places = [reshape(i if i.shape == where_dims else broadcast(i, shape=where_dims), shape=(count,)) for i in indices]
+    dims = tuple(x.shape[a] for a in axes)
+    few = count * count <= max(FEW, TensorType("i64", dims).size)
+    winners = _without_later(places, count) if few else _last_turn(places, count, dims)
+    return reshape(winners, shape=where_dims + (1,) * (len(updates.shape) - len(where_dims)))
+
+
+FEW = 1 << 12  # pairs of writes that are compared
+
+
+def _turns(like: Any, shape: tuple[int, ...], axis: int = 0) -> Any:
+    return like.builder.emit(iota, (), {"shape": shape, "axis": axis, "dtype": "i64"})[0]
+
+
+def _without_later(places: Any, count: int) -> Any:
+    """Writes after which no other goes to the same place: each is compared with each."""
+    pairs = (count, count)
+    beaten = _turns(places[0], pairs, 0) < _turns(places[0], pairs, 1)
+    for i in places:
+        beaten = logical_and(beaten, equal(reshape(i, shape=(count, 1)), reshape(i, shape=(1, count))))
+    return logical_not(REGISTRY["any"](beaten, axes=(1,)))
+
+
+def _last_turn(places: Any, count: int, dims: tuple[int, ...]) -> Any:
+    """Writes whose number is still there when each has written its number."""
+    turn = _turns(places[0], (count,))
+    nobody = broadcast(turn.const(-1), shape=dims)
+    every = tuple(range(len(dims)))
+    return equal(gather(scatter(nobody, *places, turn, axes=every), *places, axes=every), turn)
 
 
 def _pull_scatter(g: Any, y: Any, x: Any, *rest: Any, axes: tuple[int, ...]) -> Any:

@@ -1,0 +1,94 @@
+"""Loops cut at the places where a test on their variable changes: the same results, and no test left in the middle."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft.codegen.kernel import Affine, For, Index, InRange, var
+from weft.codegen.objects import optimised
+from weft.codegen.reading import Names
+from weft.codegen.segments import cut
+from weft.ir.interpret import interpret
+from weft.ir.parse import parse
+from weft.ir.verify import verify
+from weft.pipeline import Stages
+
+
+def trips(loop_statements, lo, hi):
+    """The values of `c`, with what each test gives, in the order in which the loops run."""
+    known = {"lo": lo, "hi": hi}
+    found = []
+
+    def value(a):
+        return a.const + sum(k * known[v] for v, k in a.terms)
+
+    for s in loop_statements:
+        if isinstance(s, Index):
+            known[s.target] = (min if s.op == "min" else max)(value(s.a), value(s.b))
+            continue
+        inside = []
+        for c in range(value(s.start), value(s.stop)):
+            known["c"] = c
+            inside.append((c, tuple(t.low <= value(t.value) < t.high for t in s.body)))
+        found.append(inside)
+    return found
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([-3, -1, 1, 2]), st.integers(-40, 40), st.integers(0, 30)), max_size=4),
+    st.integers(16, 40), st.integers(0, 40), st.integers(0, 40),
+)  # fmt: skip
+def test_every_test_is_decided_in_a_segment(tests, count, lo, hi):
+    """For a part [lo, hi) of the whole range, as a chunk of a kernel has it."""
+    lo, hi = min(lo, count), min(hi, count)
+    body = [InRange(f"t{i}", var("c") * k + c, 0, n) for i, (k, c, n) in enumerate(tests)]
+    whole = For("c", var("lo"), var("hi"), body)
+    segments = trips(cut(whole, count, Names()), lo, hi)
+    assert [t for s in segments for t in s] == [t for s in trips([whole], lo, hi) for t in s]
+    if len(tests) < 4:  # few enough to be cut everywhere
+        assert all(len({outcome for _, outcome in s}) <= 1 for s in segments)
+
+
+def test_a_loop_without_tests_is_one_loop():
+    loop = For("c", Affine(), Affine(100), [InRange("t", var("r") + -1, 0, 5)])
+    assert cut(loop, 100, Names()) == [loop]
+
+
+PADDED = """\
+def f(x: f64[N], y: f64[N]) -> f64[M]:
+    a: f64[M] = pad(x, f64(0.0), low=(2,), high=(0,))
+    b: f64[M] = pad(y, f64(1.0), low=(1,), high=(1,))
+    r: f64[N] = reverse(x, axes=(0,))
+    c: f64[M] = pad(r, f64(0.0), low=(0,), high=(2,))
+    s: f64[M] = mul(a, b)
+    t: f64[M] = add(s, c)
+    return t
+"""
+
+
+@pytest.mark.parametrize("n", [3, 1000, 300_000])
+def test_padding(n):
+    graph = verify(parse(PADDED.replace("N", str(n)).replace("M", str(n + 2))))
+    made = Stages(graph, check=True)
+    rng = np.random.default_rng(0)
+    arguments = [rng.random(n), rng.random(n)]
+    np.testing.assert_allclose(made.compile()(arguments)[0], interpret(graph, arguments)[0])
+    if n == 1000:
+        text = optimised(made.llvm)
+        assert "x double>" in text and "gather" not in text  # contiguous vectors
+
+
+def test_pieces_side_by_side():
+    text = """\
+def f(x: f64[4, 30], y: f64[4, 50]) -> (f64[4, 80], f64[4]):
+    a: f64[4, 80] = concatenate(x, y, axis=1)
+    b: f64[4, 80] = mul(a, a)
+    s: f64[4] = sum(b, axes=(1,))
+    return b, s
+"""
+    graph = verify(parse(text))
+    rng = np.random.default_rng(0)
+    arguments = [rng.random((4, 30)), rng.random((4, 50))]
+    for a, b in zip(Stages(graph, check=True).compile()(arguments), interpret(graph, arguments), strict=True):
+        np.testing.assert_allclose(a, b)
