@@ -29,6 +29,7 @@ Axes = tuple["int | None", ...]
 CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "
                   "logical_and logical_or logical_not abs square".split())  # fmt: skip
 LEAF_MOVES = frozenset({"slice", "dynamic_slice", "reverse", "pad", "concatenate", "gather"})
+SCATTERS = frozenset({"scatter", "scatter_add"})
 ONE_ROW = 1 << 16  # elements: a single longer row is cut into parallel pieces instead
 ARG = frozenset({"argmax", "argmin"})
 
@@ -53,7 +54,7 @@ def is_free(op: Op) -> bool:
 
 def is_alone(op: Op) -> bool:
     """Ops with loops of their own, which share a kernel with free ops only: scatters and loop products."""
-    return op.kind.family in ("index", "dot") and not is_free(op)
+    return op.kind.family == "dot" or op.kind.name in SCATTERS
 
 
 def reduced_axes(op: Op) -> tuple[int, ...]:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.movement import broadcast
-from weft.ir.space import LEAF_MOVES, Space, is_free, leaves, solve
+from weft.ir.space import LEAF_MOVES, SCATTERS, Space, is_free, leaves, solve
 
 WINDOWS = frozenset({"update", "dynamic_update"})
-SCATTERS = frozenset({"scatter", "scatter_add"})
 
 
 @dataclass(frozen=True)

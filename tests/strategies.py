@@ -324,7 +324,7 @@ class _Maker:
         x = self.of("biuf", low=1, least=1)
         axes, indices = self.indices(x)
         (t,) = REGISTRY["gather"].infer((x.type, *(i.type for i in indices)), {"axes": axes})
-        if t.size <= MAX_SIZE**2:
+        if t.size <= self.grown:
             self.emit("scatter", x, *indices, self.of_type(t), axes=axes)
 
     def of_type(self, t: TensorType) -> Value:
@@ -398,7 +398,7 @@ class _Maker:
 
     def region(self, name: str, given: Sequence[Value]) -> "_Maker":
         """A maker for a region whose inputs are like `given`."""
-        inner = _Maker(self.rnd, self.ops, self.dtypes, self.hints, name)
+        inner = _Maker(self.rnd, self.ops, self.dtypes, self.hints, name, self.dims, self.max_size)
         inner.pool = [inner.build.input(v.type, inner.hint()).value for v in given]
         inner.depth = self.depth - 1
         return inner
@@ -416,7 +416,7 @@ class _Maker:
         return self.rnd.choice(made) if made and not self.chance(6) else self.of_type(v.type)
 
     def carried(self, count: int) -> list[Value]:
-        fits = [v for v in self.pool if v.type.size <= MAX_SIZE]
+        fits = [v for v in self.pool if v.type.size <= self.max_size]
         return [self.rnd.choice(fits) for _ in range(count)] if fits else []
 
     def index(self, n: int) -> Value:
@@ -461,7 +461,7 @@ class _Maker:
         for inner in branches:
             inner.some_ops()
         outputs = [self.rnd.choice(branches[0].pool) for _ in range(self.rnd.randint(1, 3))]
-        outputs = [v for v in outputs if v.type.size <= MAX_SIZE]
+        outputs = [v for v in outputs if v.type.size <= self.max_size]
         others = [branches[1].next_of(v) for v in outputs]
         own = [inner.build.inputs[len(given) :] for inner in branches]
         branches[0].build.inputs += [Value(v.type) for v in own[1]]
