@@ -8,15 +8,15 @@ from .record import Program
 def thomas(a, b, c, d):
     """Tridiagonal systems: a below, b on, c above the diagonal."""
     n = d.shape[0]
-    cp = np.zeros(n)
-    dp = np.zeros(n)
+    cp = np.zeros_like(d)
+    dp = np.zeros_like(d)
     cp[0] = c[0] / b[0]
     dp[0] = d[0] / b[0]
     for i in range(1, n):
         m = b[i] - a[i] * cp[i - 1]
         cp[i] = c[i] / m
         dp[i] = (d[i] - a[i] * dp[i - 1]) / m
-    x = np.zeros(n)
+    x = np.zeros_like(d)
     x[n - 1] = dp[n - 1]
     for i in range(n - 2, -1, -1):
         x[i] = dp[i] - cp[i] * x[i + 1]
@@ -25,10 +25,9 @@ def thomas(a, b, c, d):
 
 def crank_nicolson(u, r, steps):
     """The heat equation, implicit: a tridiagonal solve per step."""
-    n = u.shape[0]
-    a = np.full(n, -r / 2)
-    b = np.full(n, 1 + r)
-    c = np.full(n, -r / 2)
+    a = np.full_like(u, -r / 2)
+    b = np.full_like(u, 1 + r)
+    c = np.full_like(u, -r / 2)
     for _ in range(steps):
         d = u.copy()
         d[1:-1] = (1 - r) * u[1:-1] + 0.5 * r * (u[2:] + u[:-2])

@@ -18,7 +18,7 @@ class Program:
     arguments(rng, n, trips): for an array size `n` and a number of trips of the outermost loop. small, large: such
     (n, trips) for a test and for a measurement. smooth: positions of float arguments with a gradient everywhere near
     `arguments`. njit: whether Numba compiles it as it stands. kept: whether weft keeps all loops as loops, so that
-    its graph is as large for any number of trips. settings: what was chosen at random for the run, by name.
+    its graph is as large for any number of trips.
     """
 
     function: Callable[..., Any]

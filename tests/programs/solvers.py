@@ -137,7 +137,7 @@ PROGRAMS = [
     Program(
         conjugate_gradient,
         lambda rng, n, trips: (_definite(rng, n), rng.standard_normal(n), np.zeros(n), 1e-13, trips),
-        (10, 20),
+        (10, 6),
         (300, 60),
         (0, 1),
     ),
