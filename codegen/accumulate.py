@@ -222,13 +222,15 @@ class Rows:
                 self.accumulate_at(op, var(column), part),
             ]
         start, stop, size = Affine(), Affine(self.columns), low.tiling.block
+
+        def others(low_column: Affine, high_column: Affine) -> For:
+            return For(chunk, Affine(1), Affine(low.chunks), [For(column, low_column, high_column, body, vector=True)])
+
         if self.columns <= size:
-            inner: list[Statement] = [For(column, start, stop, body, vector=True)]
-            top.statements.append(For(chunk, Affine(1), Affine(low.chunks), inner))
+            top.statements.append(others(start, stop))
             return
         block, end = self.names.fresh("b"), self.names.fresh("e")
-        inner = [For(column, var(block), var(end), body, vector=True)]
-        run = [Index(end, "min", var(block) + size, stop), For(chunk, Affine(1), Affine(low.chunks), inner)]
+        run: list[Statement] = [Index(end, "min", var(block) + size, stop), others(var(block), var(end))]
         top.statements.append(For(block, start, stop, run, step=size))
 
     def _column_epilogue(self, top: Scope) -> None:
