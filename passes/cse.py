@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from weft.ir.graph import Graph, Op, Value, attr_key
-
-COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "logical_and", "logical_or", "logical_xor",
-                         "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "not_equal"})  # fmt: skip
+from weft.ir.opdef import COMMUTATIVE
 
 
 def cse(graph: Graph) -> Graph:

@@ -203,6 +203,16 @@ def test_diff(folder):
     assert "--- before fuse\n+++ after fuse\n" in out and "\n+@kernel\n" in out and "\n-    h: f64[4] = tanh(" in out
 
 
+def test_the_digits_example(folder):
+    """A whole training step: every kernel is there, and every parameter and its momentum comes back."""
+    example = Path(__file__).parent.parent / "examples" / "digits.py"
+    weft_command("dump", str(example), "-o", "step.svg")
+    root = ET.parse(folder / "step.svg").getroot()
+    kinds = [g.get("class", "").split() for g in root.iter("{http://www.w3.org/2000/svg}g")]
+    assert sum("input" in k for k in kinds) == 11 and sum("output" in k for k in kinds) == 9
+    assert sum("dot" in k for k in kinds) == 5 and sum("group" in k for k in kinds) >= 3
+
+
 NASTY = '''
 import atexit, os, sys, tempfile
 import numpy as np, weft
