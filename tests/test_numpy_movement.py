@@ -33,6 +33,7 @@ SHAPES = table(
     ("np.reshape(x, (4, -1), order='F')", X),
     ("np.reshape(x, (2, 3, 2, 2), order='F')", X),
     ("np.reshape(x, (4, 6), copy=True)", X),
+    ("np.reshape(x, np.array(24))", X),
     ("np.reshape(x, (0, 7))", E),
     ("np.reshape(x, (3, -1))", E),
     ("np.reshape(x, ())", ONE),
@@ -125,6 +126,7 @@ DIRECTIONS = table(
     ("np.roll(x, (1, 2), axis=0)", M),
     ("np.roll(x, (1, 1), axis=(0, 0))", M),
     ("np.roll(x, 1)", E),
+    ("np.roll(x, (), axis=())", M),
     ("np.roll(x, y)", V, 2),
     ("np.roll(x, y, axis=1)", M, np.array(-7)),
     ("np.roll(x, y, axis=(0, 1))", M, np.array([1, -2])),
@@ -462,7 +464,8 @@ ERRORS = [
     ("np.pad(x, -1)", V, ValueError, "negative"),
     ("np.pad(x, (1, 2, 3))", V, ValueError, "broadcast"),
     ("np.pad(x, 1.5)", V, TypeError, "integral"),
-    ("np.pad(x, 1, mode='wrap')", E, ValueError, "empty axis"),
+    ("np.pad(x, 1, mode='wrap')", E, ValueError, "empty axis 1"),
+    ("np.pad(x, 1, mode='edge')", E, ValueError, "empty axis 1"),
     ("np.diff(x, -1)", V, ValueError, "non-negative"),
     ("np.diff(x)", S, ValueError, "at least one dimensional"),
     ("np.ediff1d(x, to_end=0.5)", N, TypeError, "`to_end`"),
@@ -502,6 +505,7 @@ def test_views_and_copies():
         def f(x):
             x = x + 0.0
             y = eval(text, {"np": np, "x": x})  # noqa: S307
+            assert y is not x
             x += 1
             return x + 0 * np.sum(y)
 
