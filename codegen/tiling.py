@@ -22,5 +22,5 @@ class Tiling:
     nests: bool  # nested loops over columns run as one; else each run of the innermost has its own partial sum
 
 
-THREADS = Tiling(work=1 << 16, chunks=64, parts=64, elements=64, rows=8, block=2048, nests=False)
+THREADS = Tiling(work=1 << 16, chunks=64, parts=64, elements=64, rows=8, block=512, nests=False)
 BLOCKS = Tiling(work=1, chunks=4096, parts=512, elements=2048, rows=16, block=1 << 19, nests=True)
