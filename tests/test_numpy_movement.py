@@ -406,6 +406,7 @@ GRIDS = table(
     ("np.gradient(x, y)", V, np.array([0.0, 1, 4, 9, 16])),
     ("np.gradient(x, y, edge_order=2)", V, np.array([0, 1, 4, 9, 16])),
     ("np.gradient(x, [0, 1, 3], 0.25)", M),
+    ("np.gradient(x, [0, 1, 3, 4], [0.0, 2, 3])", N),
     ("np.gradient(x, np.array([0.0, 1, 2, 3, 4]))", V),
     ("np.gradient(x, [0, 1, 3], axis=0, edge_order=2)", M),
     ("np.gradient(x, np.float64(0.1))", M),
@@ -499,7 +500,8 @@ def test_views_and_copies():
              "np.split(x, 1)[0]", "np.unstack(x)[0]", "np.atleast_3d(x)", "np.moveaxis(x, 0, 0)"]  # fmt: skip
     copies = ["x[[0, 1]]", "x.copy()", "np.copy(x)", "x.flatten()", "np.roll(x, 0)", "np.repeat(x, 1)", "np.tile(x, 1)",
               "np.pad(x, 0)", "np.pad(x, 0, 'edge')", "x.astype(float)", "np.concatenate([x])", "np.take(x, 0, axis=0)",
-              "np.delete(x, [], axis=0)", "np.resize(x, (3, 4))", "np.reshape(x, -1, copy=True)"]  # fmt: skip
+              "np.delete(x, [], axis=0)", "np.resize(x, (3, 4))", "np.reshape(x, -1, copy=True)",
+              "np.block(x)"]  # fmt: skip
 
     def change(text):
         def f(x):
