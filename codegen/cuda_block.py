@@ -23,9 +23,9 @@ from weft.codegen.kernel import (
     Read,
     Statement,
     Store,
-    walk,
 )
-from weft.codegen.numba_source import Names, Writer, held, memory
+from weft.codegen.numba_source import Names, Writer, memory
+from weft.codegen.scalar_numba import held
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,7 @@ class Block(CudaWriter):
         super().__init__(names, kernel, body, launch, trees)
         self.apart = False  # in a loop that threads share out
         self.dirty: set[str] = set()  # buffers written since the last barrier
-        self.partial: dict[str, Accumulate | AccumulateArg] = {}
-        for s in walk(body):
-            if isinstance(s, Accumulate):
-                self.partial[s.name] = s
-            elif isinstance(s, AccumulateArg):
-                self.partial[s.at] = s
+        self.partial: dict[str, Accumulate | AccumulateArg] = {}  # variables of which each thread has a part
 
     def emit(self, statements: Sequence[Statement]) -> None:
         for stores, run in groupby(statements, lambda s: isinstance(s, Store) and not self.apart):
@@ -118,6 +113,8 @@ class Block(CudaWriter):
     def statement(self, s: Statement) -> None:
         if isinstance(s, Load) and not self.apart:
             self.settle([s])
+        if isinstance(s, Accumulate | AccumulateArg) and self.apart:
+            self.partial[s.at if isinstance(s, AccumulateArg) else s.name] = s
         if isinstance(s, Read) and not self.apart and s.name in self.partial:
             self.comment(s)
             self.put(f"{self.names[s.target]} = {self.combined(self.partial[s.name])}")

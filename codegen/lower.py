@@ -178,6 +178,26 @@ class Lowering:
                     self.kept[v] = (self.out_of[v], first)
                 else:
                     self.kept[v] = (self.names.fresh("row"), first)
+        again = self._read_again()
+        self.kept = {v: place for v, place in self.kept.items() if v in again}
+
+    def _read_again(self) -> set[Value]:
+        """Kept values that a later loop reads itself, not only to make another that is kept too."""
+        found: set[Value] = set()
+        for at, root in self.roots:
+            todo = [root.operands[0] if root.kind.family == "reduce" else root.result]
+            seen: set[Value] = set()
+            while todo:
+                x = todo.pop()
+                op = self.producer.get(x)
+                if op is None or x in seen or not self.in_columns(x):
+                    continue
+                seen.add(x)
+                if x in self.kept and self.kept[x][1] < at:
+                    found.add(x)
+                elif op.kind.family != "reduce":
+                    todo.extend(op.operands)
+        return found
 
     def _shared(self) -> set[str]:
         return {self.out_of[self.graph.outputs[i]] for i in self.alias}

@@ -24,7 +24,7 @@ def print_module(kernels: Sequence[Kernel], jit: bool = True) -> str:
     Without `jit` it is plain Python over NumPy scalars: slow, and a debugger can step through it."""
     target = "cpu" if jit else "python"
     functions = definitions(kernels)
-    taken = reserved(target, functions)
+    taken = reserved(target, functions, kernels)
     parts = [part for k in kernels for part in _kernel(k, Names(k, taken), jit)]
     return module(TITLE, target, "", functions, "\n\n\n".join(parts))
 

@@ -17,7 +17,7 @@ from weft.codegen.cuda_nests import reads
 from weft.codegen.cuda_shapes import Columns, Elements, Rows
 from weft.codegen.cuda_trees import BARRIERS, Trees
 from weft.codegen.kernel import Accumulate, AccumulateArg, AccumulateAt, Kernel, Store, walk
-from weft.codegen.numba_source import Names, definitions, halves, memory, module, reserved, signature
+from weft.codegen.numba_source import Names, definitions, halves, memory, module, one_line, reserved, signature
 
 TITLE = "Kernels for CUDA, printed by weft. Each is a function over flat arrays that launches its parts."
 BLOCKS = '''\
@@ -32,7 +32,7 @@ class CudaError(Exception):
 
     def __init__(self, kernel: Kernel, why: str) -> None:
         where = f" ({', '.join(kernel.sources)})" if kernel.sources else ""
-        super().__init__(f"{kernel.name}: {why}{where}")
+        super().__init__(one_line(f"{kernel.name}: {why}{where}"))
 
 
 def print_module(kernels: Sequence[Kernel], launch: Launch = GPU) -> str:
@@ -41,8 +41,7 @@ def print_module(kernels: Sequence[Kernel], launch: Launch = GPU) -> str:
     Any tiling is printed right; lowered for `tiling.BLOCKS`, a kernel has enough chunks for a GPU. `launch` other
     than a GPU's own is for the simulator. Raises CudaError for a kernel that cannot be printed."""
     functions = definitions(kernels)
-    taken = reserved("cuda", functions) | {"blocks", "places", "warp_barrier"} | _tree_names(kernels)
-    taken |= {f"{k.name}{suffix}" for k in kernels for suffix in ("", "_body", "_final")}
+    taken = reserved("cuda", functions, kernels) | {"blocks", "places", "warp_barrier"} | _tree_names(kernels)
     trees = Trees()
     parts = [part for k in kernels for part in _kernel(k, taken, launch, trees)]
     text = "\n\n\n".join(parts)

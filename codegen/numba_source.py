@@ -45,7 +45,7 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.prune import defined_names, used_names
 from weft.codegen.scalar import Scalar, numba_prelude
-from weft.codegen.scalar_numba import held, literal
+from weft.codegen.scalar_numba import literal
 from weft.codegen.scalar_prelude import prelude_names
 
 
@@ -114,7 +114,7 @@ class Writer:
         self.depth -= 1
 
     def comment(self, s: Statement) -> None:
-        self.put("# " + " ".join(describe(s).split()))
+        self.put(f"# {one_line(describe(s))}")
 
     def temporary(self) -> str:
         self.count += 1
@@ -218,6 +218,11 @@ class Writer:
         self.put(f"{self.names[s.high]} = {s.count} * (chunk + 1) // {s.chunks}")
 
 
+def one_line(text: str) -> str:
+    """For a comment: a user's file may have any name."""
+    return " ".join(text.split())
+
+
 def bare(text: str) -> str:
     """Without parentheses around the whole."""
     if not text.startswith("("):
@@ -255,22 +260,20 @@ def module(title: str, target: str, helpers: str, functions: str, kernels: str) 
     return f"# {title}\n\n{text}\n"
 
 
-def reserved(target: str, functions: str) -> set[str]:
+def reserved(target: str, functions: str, kernels: Sequence[Kernel]) -> set[str]:
     """Names that a kernel's own must keep clear of."""
-    return prelude_names(target) | defined_names(functions)
+    drivers = {f"{k.name}{phase}" for k in kernels for phase in ("", "_body", "_final")}
+    return prelude_names(target) | defined_names(functions) | drivers
 
 
 def signature(kernel: Kernel, names: Names) -> tuple[list[str], str]:
     """The driver's parameters and its docstring: the buffers that a caller passes."""
     given = [b for b in kernel.buffers if b.role not in ("chunk", "final")]
     about = ", ".join(f"{names[b.name]}: {b.dtype}[{b.size}] {b.role}" for b in given)
-    where = f"    # {', '.join(kernel.sources)}" if kernel.sources else ""
+    where = f"    # {one_line(', '.join(kernel.sources))}" if kernel.sources else ""
     return [names[b.name] for b in given], f'"""{about}"""{where}'
 
 
 def halves(buffers: Sequence[Buffer], names: Names) -> list[str]:
     """Lines of a driver that take arrays of f16 as what they are read as."""
     return [f"{names[b.name]} = {names[b.name]}.view(u16)" for b in buffers if b.dtype == "f16" and b.role != "chunk"]
-
-
-__all__ = ["Names", "Writer", "definitions", "halves", "held", "memory", "module", "reserved", "signature", "typed"]
