@@ -264,7 +264,7 @@ Statement = (
 @dataclass(frozen=True)
 class Kernel:
     """A kernel. `buffers` are its parameters in order; `sources` the user's lines that it computes. `serial` names
-    the op for whose sake the body's loops must run in order, each statement after the one before it."""
+    what only a CPU's threads do yet: scatters, whose loops must run in order, writes to parts, checks of indices."""
 
     name: str
     buffers: tuple[Buffer, ...]

@@ -38,7 +38,7 @@ DEAR = 12  # instructions: above this a value is kept for later loops instead of
 class Lowering:
     """State of one kernel's lowering. `run` gives the kernel."""
 
-    def __init__(self, graph: Graph, alias: Mapping[int, int], bounds: list[Op], tiling: Tiling) -> None:
+    def __init__(self, graph: Graph, alias: Mapping[int, int], tiling: Tiling, bounds: list[Op]) -> None:
         solved = solve_writes(graph.ops, graph.outputs)
         if solved is None:
             raise ValueError(f"{graph.name} is not one kernel:\n{graph}")
@@ -192,6 +192,26 @@ class Lowering:
                     self.kept[v] = (self.out_of[v], first)
                 else:
                     self.kept[v] = (self.names.fresh("row"), first)
+        again = self._read_again()
+        self.kept = {v: place for v, place in self.kept.items() if v in again}
+
+    def _read_again(self) -> set[Value]:
+        """Kept values that a later loop reads itself, not only to make another that is kept too."""
+        found: set[Value] = set()
+        for at, root in self.roots:
+            todo = [root.operands[0] if root.kind.family == "reduce" else root.result]
+            seen: set[Value] = set()
+            while todo:
+                x = todo.pop()
+                op = self.producer.get(x)
+                if op is None or x in seen or not self.in_columns(x):
+                    continue
+                seen.add(x)
+                if x in self.kept and self.kept[x][1] < at:
+                    found.add(x)
+                elif op.kind.family != "reduce":
+                    todo.extend(op.operands)
+        return found
 
     def _shared(self) -> set[str]:
         return {self.out_of[self.graph.outputs[i]] for i in self.alias}
@@ -231,8 +251,9 @@ class Lowering:
         self.checks.report(top, top.statements)
         self.checks.report(self.top, final)
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
+        serial = "a write to a part of an array" if self.windows else "bound" if self.checks.error else ""
         return Kernel(
-            self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work
+            self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work, serial
         )
 
     def _choose_chunks(self) -> int:
@@ -306,11 +327,11 @@ class Lowering:
         if blocked and count > size:
             block, end = self.names.fresh("b"), self.names.fresh("e")
             run.statements.append(Index(end, "min", var(block) + size, stop))
-            run.statements += cut(For(name, var(block), var(end), body.statements, vector=True), count, self.names)
+            run.statements += self._cut(For(name, var(block), var(end), body.statements, vector=True), count)
             partial.end_block(run)
             nest: list[Statement] = [For(block, start, stop, run.statements, step=size)]
         else:
-            run.statements += cut(For(name, start, stop, body.statements, vector=True), count, self.names)
+            run.statements += self._cut(For(name, start, stop, body.statements, vector=True), count)
             if blocked:
                 partial.end_block(run)
             nest = run.statements
@@ -318,6 +339,10 @@ class Lowering:
             nest = [For(outer_name, Affine(), Affine(outer_count), nest)]
         scope.statements.extend(nest)
         partial.close(scope)
+
+    def _cut(self, loop: For, count: int) -> list[Statement]:
+        """A GPU's threads split a loop as it is."""
+        return [loop] if self.tiling.nests else cut(loop, count, self.names)
 
     # ---- values ------------------------------------------------------------------------------------
 
@@ -423,7 +448,10 @@ class Lowering:
 
 
 def lower(
-    graph: Graph, alias: Mapping[int, int] | None = None, bounds: list[Op] | None = None, tiling: Tiling = THREADS
+    graph: Graph,
+    alias: Mapping[int, int] | None = None,
+    tiling: Tiling = THREADS,
+    bounds: list[Op] | None = None,
 ) -> Kernel:
     """The kernel of a fused group.
 
@@ -433,5 +461,5 @@ def lower(
     for op in graph.ops:
         if op.kind.name in SPECIAL:
             return SPECIAL[op.kind.name](graph, op, alias or {})
-    return Lowering(graph, alias or {}, [] if bounds is None else bounds, tiling).run()
+    return Lowering(graph, alias or {}, tiling, [] if bounds is None else bounds).run()
 

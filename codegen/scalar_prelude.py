@@ -1,10 +1,15 @@
 """The names that printed Numba source uses, as source: dtypes, `device`, and what no Python operator says.
 
 One text a target. `cuda` works on a GPU through libdevice, and in the CUDA simulator (where there is no
-libdevice and values are NumPy scalars) through NumPy.
+libdevice and values are NumPy scalars) as `python` does, through NumPy.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from textwrap import indent
+
+from weft.codegen.prune import defined_names, prune
 
 _DTYPES = """\
 import numpy as np
@@ -88,56 +93,75 @@ rint_f32 = rint_f64 = _rint
 copysign_f32, copysign_f64 = _copysign_f32, _copysign_f64
 """
 
-_CUDA = """\
+_PYTHON = """\
 from fractions import Fraction
-from numba import cuda, config
 
+
+def device(function):
+    return function
+
+
+def fma_f64(a, b, c):
+    rough = a * b + c
+    if not np.isfinite(rough) or not (np.isfinite(a) and np.isfinite(b) and np.isfinite(c)):
+        return f64(rough)
+    exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
+    return f64(float(exact)) if exact else f64(rough)
+
+
+def fma_f32(a, b, c):
+    return f32(f64(a) * f64(b) + f64(c))  # the product is exact
+
+
+mul_f32 = mul_f64 = np.multiply
+sqrt_f32 = sqrt_f64 = np.sqrt
+abs_f32 = abs_f64 = np.abs
+floor_f32 = floor_f64 = np.floor
+ceil_f32 = ceil_f64 = np.ceil
+trunc_f32 = trunc_f64 = np.trunc
+rint_f32 = rint_f64 = np.rint
+copysign_f32 = copysign_f64 = np.copysign
+
+
+def bits_f32(x):
+    return f32(x).view(np.int32)
+
+
+def bits_f64(x):
+    return f64(x).view(np.int64)
+
+
+def from_bits_f32(x):
+    return i32(x).view(np.float32)
+
+
+def from_bits_f64(x):
+    return i64(x).view(np.float64)
+"""
+
+_LIBDEVICE = """\
+from numba.cuda import libdevice as _l
 device = cuda.jit(device=True)
+fma_f32, fma_f64 = _l.fmaf_rn, _l.fma_rn
+mul_f32, mul_f64 = _l.fmul_rn, _l.dmul_rn
+sqrt_f32, sqrt_f64 = _l.fsqrt_rn, _l.dsqrt_rn
+abs_f32, abs_f64 = _l.fabsf, _l.fabs
+floor_f32, floor_f64 = _l.floorf, _l.floor
+ceil_f32, ceil_f64 = _l.ceilf, _l.ceil
+trunc_f32, trunc_f64 = _l.truncf, _l.trunc
+rint_f32, rint_f64 = _l.rintf, _l.rint
+copysign_f32, copysign_f64 = _l.copysignf, _l.copysign
+bits_f32, bits_f64 = _l.float_as_int, _l.double_as_longlong
+from_bits_f32, from_bits_f64 = _l.int_as_float, _l.longlong_as_double
+"""
+
+_CUDA = f"""\
+from numba import config, cuda
 
 if config.ENABLE_CUDASIM:
-    def fma_f64(a, b, c):
-        rough = a * b + c
-        if not np.isfinite(rough) or not (np.isfinite(a) and np.isfinite(b) and np.isfinite(c)):
-            return f64(rough)
-        exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
-        return f64(float(exact)) if exact else f64(rough)
-
-    def fma_f32(a, b, c):
-        return f32(fma_f64(f64(a), f64(b), f64(c)))
-
-    mul_f32 = mul_f64 = np.multiply
-    sqrt_f32 = sqrt_f64 = np.sqrt
-    abs_f32 = abs_f64 = np.abs
-    floor_f32 = floor_f64 = np.floor
-    ceil_f32 = ceil_f64 = np.ceil
-    trunc_f32 = trunc_f64 = np.trunc
-    rint_f32 = rint_f64 = np.rint
-    copysign_f32 = copysign_f64 = np.copysign
-
-    def bits_f32(x):
-        return f32(x).view(np.int32)
-
-    def bits_f64(x):
-        return f64(x).view(np.int64)
-
-    def from_bits_f32(x):
-        return i32(x).view(np.float32)
-
-    def from_bits_f64(x):
-        return i64(x).view(np.float64)
+{indent(_PYTHON, "    ")}
 else:
-    from numba.cuda import libdevice as _l
-    fma_f32, fma_f64 = _l.fmaf_rn, _l.fma_rn
-    mul_f32, mul_f64 = _l.fmul_rn, _l.dmul_rn
-    sqrt_f32, sqrt_f64 = _l.fsqrt_rn, _l.dsqrt_rn
-    abs_f32, abs_f64 = _l.fabsf, _l.fabs
-    floor_f32, floor_f64 = _l.floorf, _l.floor
-    ceil_f32, ceil_f64 = _l.ceilf, _l.ceil
-    trunc_f32, trunc_f64 = _l.truncf, _l.trunc
-    rint_f32, rint_f64 = _l.rintf, _l.rint
-    copysign_f32, copysign_f64 = _l.copysignf, _l.copysign
-    bits_f32, bits_f64 = _l.float_as_int, _l.double_as_longlong
-    from_bits_f32, from_bits_f64 = _l.int_as_float, _l.longlong_as_double
+{indent(_LIBDEVICE, "    ")}
 """
 
 _SHARED = """\
@@ -201,8 +225,18 @@ def from_bits_f16(x):
 """
 
 
-def numba_prelude(target: str) -> str:
-    """Source to put before printed scalar code; target is "cpu" or "cuda".
+_TARGETS = {"cpu": _CPU, "cuda": _CUDA, "python": _PYTHON}
 
-    A kernel that holds inline expressions must itself be compiled with `error_model="numpy"` on the CPU."""
-    return _DTYPES + {"cpu": _CPU, "cuda": _CUDA}[target] + _SHARED
+
+def numba_prelude(target: str, used: Collection[str] | None = None) -> str:
+    """Source to put before printed scalar code: all of it, or what defines the names in `used`.
+
+    target is "cpu", "cuda" (a GPU, or the simulator) or "python": plain functions over NumPy scalars, to step
+    through. A kernel that holds inline expressions must itself be compiled with `error_model="numpy"` on the CPU."""
+    text = _DTYPES + _TARGETS[target] + _SHARED
+    return text if used is None else prune(text, used)
+
+
+def prelude_names(target: str) -> set[str]:
+    """Names that the prelude of a target defines."""
+    return defined_names(_DTYPES + _TARGETS[target] + _SHARED)

@@ -182,7 +182,7 @@ class Writer:
     def kernel(self, frame: Frame, op: Op) -> None:
         """A kernel: scratch behind the arena, chunks through the pool."""
         alias = frame.plan.shared.get(op, {})
-        kernel = lower(op.regions[0], alias, self.bounds)
+        kernel = lower(op.regions[0], alias, bounds=self.bounds)
         kernel = dataclasses.replace(kernel, name=self._own_name(kernel.name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))

@@ -1,7 +1,8 @@
 """How the loops of a kernel are cut: how many chunks run in parallel, and how long one partial sum gets.
 
     THREADS   a chunk is a task of a CPU thread: long enough to be worth handing out, few enough to combine
-    BLOCKS    a chunk is a block (or a warp) of a GPU: thousands of them, whose threads split what is in a chunk
+    BLOCKS    a chunk is a block (or a warp) of a GPU: thousands of them, whose threads split what is in a chunk, so
+              that a thread's own partial sum of a row is of 64 numbers at most
 """
 
 from __future__ import annotations
@@ -22,5 +23,5 @@ class Tiling:
     nests: bool  # nested loops over columns run as one; else each run of the innermost has its own partial sum
 
 
-THREADS = Tiling(work=1 << 16, chunks=64, parts=64, elements=64, rows=8, block=2048, nests=False)
-BLOCKS = Tiling(work=1, chunks=4096, parts=512, elements=2048, rows=16, block=1 << 19, nests=True)
+THREADS = Tiling(work=1 << 16, chunks=64, parts=64, elements=64, rows=8, block=512, nests=False)
+BLOCKS = Tiling(work=1, chunks=4096, parts=512, elements=2048, rows=16, block=1 << 14, nests=True)

@@ -4,7 +4,8 @@
                                    └──► ...                       edge: a value, with its type
                      └──────── k0 ────────┘                       group: a call, around the ops of its graph
 
-A literal has no node: it is written in the op that reads it, `mul(·, 0.5)`. Operands enter from left to right.
+A literal has no node: it is written in the op that reads it, `mul(·, 0.5)`. Operands enter from left to right,
+but in any order where that makes no difference.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from weft.ir.graph import Graph, Op, Value, is_literal
 from weft.ir.literals import attribute, constant_text
+from weft.ir.opdef import COMMUTATIVE
 from weft.ir.text import function_names, listing
 
 _UNSAID = frozenset({"shape", "dtype", "value", "batch", "contract"})  # attributes that the types show, or long ones
@@ -26,7 +28,8 @@ _LONGEST = 32  # characters of a title, attributes and all: the tip has them any
 @dataclass(frozen=True)
 class Node:
     """kind: "input", "output" or the op's family. type: of the value that leaves it. tip: its line of IR and
-    of the user's program. group: the index of the group that holds it, -1 for none."""
+    of the user's program. group: the index of the group that holds it, -1 for none. free: its operands may
+    enter in any order."""
 
     kind: str
     title: str
@@ -34,6 +37,7 @@ class Node:
     type: str
     tip: str
     group: int = -1
+    free: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class _Painter:
                 types = ", ".join(str(r.type) for r in op.results)
                 names = ", ".join(filter(None, map(_name, op.results)))
                 tip = _tip(lines[line].strip(), op.results[0]) if op.results else lines[line].strip()
-                node = Node(op.kind.family, self._title(op), names, types, tip, group)
+                node = Node(op.kind.family, self._title(op), names, types, tip, group, op.kind.name in COMMUTATIVE)
                 self.source.update(dict.fromkeys(op.results, self._add(node, op.operands)))
 
     def _call(self, op: Op, group: int) -> None:

@@ -116,10 +116,11 @@ class _Artist:
 
     def box(self, i: int) -> Box:
         """A node with the type of its value, which stands below its box to the right of the link."""
+        node = self.drawn.nodes[i]
         width, height = self.size(i)
         if i not in self.read:
-            return Box(width, height)
-        return Box(max(width, width / 2 + 5 + _width(self.drawn.nodes[i].type, SMALL)), height + LABEL)
+            return Box(width, height, free=node.free)
+        return Box(max(width, width / 2 + 5 + _width(node.type, SMALL)), height + LABEL, free=node.free)
 
     def draw(self, frame: _Frame, x: float, y: float) -> None:
         """Draw what is in a frame whose upper left corner is at (x, y)."""

@@ -16,7 +16,8 @@ cross one.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -36,11 +37,13 @@ class TooLarge(ValueError):
 
 @dataclass(frozen=True)
 class Box:
-    """pin: "first" or "last" for the boxes of a layer of their own at the top or at the bottom."""
+    """pin: "first" or "last" for the boxes of a layer of their own at the top or at the bottom. free: the links
+    that enter may change places with each other."""
 
     width: float
     height: float
     pin: str = ""
+    free: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,47 +67,63 @@ class Layout:
     routes: list[list[Point]]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Item:
-    """A box, or a point of a chain (of no size). An end of it: (neighbour, its offset there, its offset here)."""
+    """A box, or a point of a chain (of no size), with what ties it to the layers above and below."""
 
     width: float
     height: float
     layer: int
     is_point: bool = False
+    free: bool = False
     x: float = 0.0
-    above: list[tuple[_Item, float, float]] = field(default_factory=list)
-    below: list[tuple[_Item, float, float]] = field(default_factory=list)
     place: int = 0  # in its layer
+    above: list[_Tie] = field(default_factory=list)
+    below: list[_Tie] = field(default_factory=list)
 
-    def join(self, target: _Item, leaves: float, enters: float) -> None:
-        self.below.append((target, enters, leaves))
-        target.above.append((self, leaves, enters))
+
+@dataclass(eq=False)
+class _Tie:
+    """A link, or the part of one between two layers."""
+
+    upper: _Item
+    lower: _Item
+    leaves: float
+    enters: float
+
+    @property
+    def top(self) -> float:
+        """Where along its layer the upper end is."""
+        return self.upper.place + self.leaves / (self.upper.width + 1.0)
+
+    @property
+    def bottom(self) -> float:
+        return self.lower.place + self.enters / (self.lower.width + 1.0)
 
 
 def arrange(boxes: Sequence[Box], links: Sequence[Link]) -> Layout:
     """Places for boxes whose links have no cycle. Raises TooLarge."""
     if not boxes:
         return Layout(0.0, 0.0, [], [])
-    items = [_Item(b.width, b.height, layer) for b, layer in zip(boxes, _layers(boxes, links), strict=True)]
-    chains = _chains(items, links)
-    rows: list[list[_Item]] = [[] for _ in range(max(i.layer for i in items) + 1)]
-    for item in [*items, *{id(p): p for chain in chains for p in chain}.values()]:
+    layers = _layers(boxes, links)
+    items = [_Item(b.width, b.height, n, free=b.free) for b, n in zip(boxes, layers, strict=True)]
+    ways = _ways(items, links)
+    rows: list[list[_Item]] = [[] for _ in range(max(layers) + 1)]
+    for item in [*items, *dict.fromkeys(tie.upper for way in ways for tie in way[1:])]:
         rows[item.layer].append(item)
     _order(rows)
     _place(rows)
     tops, bottoms = _stack(rows)
-    corners = [(i.x, (tops[i.layer] + bottoms[i.layer] - i.height) / 2) for i in items]
+    ys = [(tops[i.layer] + bottoms[i.layer] - i.height) / 2 for i in items]
     routes = []
-    for link, chain in zip(links, chains, strict=True):
-        (sx, sy), (tx, ty) = corners[link.source], corners[link.target]
-        source, target = items[link.source], items[link.target]
-        route = [(sx + link.leaves, sy + source.height), (sx + link.leaves, bottoms[source.layer])]
-        for point in chain:
-            route += [(point.x, tops[point.layer]), (point.x, bottoms[point.layer])]
-        routes.append([*route, (tx + link.enters, tops[target.layer]), (tx + link.enters, ty)])
+    for link, way in zip(links, ways, strict=True):
+        route = [(way[0].upper.x + way[0].leaves, ys[link.source] + way[0].upper.height)]
+        for tie in way:
+            route.append((tie.upper.x + tie.leaves, bottoms[tie.upper.layer]))
+            route.append((tie.lower.x + tie.enters, tops[tie.lower.layer]))
+        routes.append([*route, (route[-1][0], ys[link.target])])
     width = max(i.x + i.width for row in rows for i in row)
-    return Layout(width, bottoms[-1], corners, routes)
+    return Layout(width, bottoms[-1], [(i.x, y) for i, y in zip(items, ys, strict=True)], routes)
 
 
 def _layers(boxes: Sequence[Box], links: Sequence[Link]) -> list[int]:
@@ -134,74 +153,85 @@ def _layers(boxes: Sequence[Box], links: Sequence[Link]) -> list[int]:
     return [used[n] for n in layer]
 
 
-def _chains(items: list[_Item], links: Sequence[Link]) -> list[list[_Item]]:
-    """The points by which each link passes through layers, from above; joins all items."""
-    trunks: dict[tuple[int, float], list[_Item]] = {}
-    chains, points = [], 0
+def _ways(items: list[_Item], links: Sequence[Link]) -> list[list[_Tie]]:
+    """The ties of each link from above: one, or several by way of points in the layers between."""
+    trunks: dict[tuple[int, float], list[_Tie]] = {}
+    ways = []
+    points = 0
     for link in links:
         source, target = items[link.source], items[link.target]
         trunk = trunks.setdefault((link.source, link.leaves), [])
         while source.layer + len(trunk) < target.layer - 1:
             point = _Item(0.0, 0.0, source.layer + len(trunk) + 1, is_point=True)
-            before = trunk[-1] if trunk else source
-            before.join(point, 0.0 if trunk else link.leaves, 0.0)
-            trunk.append(point)
+            trunk.append(_tie(trunk, source, link.leaves, point, 0.0))
             points += 1
             if points > MOST:
                 raise TooLarge(f"{len(items)} boxes with {len(links)} links are too many for a picture")
-        chain = trunk[: target.layer - source.layer - 1]
-        before = chain[-1] if chain else source
-        before.join(target, 0.0 if chain else link.leaves, link.enters)
-        chains.append(chain)
-    return chains
+        way = trunk[: target.layer - source.layer - 1]
+        ways.append([*way, _tie(way, source, link.leaves, target, link.enters)])
+    return ways
+
+
+def _tie(way: list[_Tie], source: _Item, leaves: float, target: _Item, enters: float) -> _Tie:
+    """On from the last point of a way, or from the source."""
+    tie = _Tie(way[-1].lower, target, 0.0, enters) if way else _Tie(source, target, leaves, enters)
+    tie.upper.below.append(tie)
+    target.above.append(tie)
+    return tie
 
 
 def _order(rows: list[list[_Item]]) -> None:
     """Order the rows so that few links cross."""
-    _renumber(rows)
+    _number(rows)
     best, fewest = [list(row) for row in rows], _crossings(rows)
     for n in range(_rounds(rows, ROUNDS)):
         if fewest == 0:
             break
         for row in rows if n % 2 == 0 else reversed(rows):
-            means = {id(item): _mean(item, down=n % 2 == 0) for item in row}
-            row.sort(key=lambda item: means[id(item)])
-            _renumber([row])
+            means = {item: _mean(item, down=n % 2 == 0) for item in row}
+            row.sort(key=means.__getitem__)
+            _number([row])
         _exchange(rows)
+        _untwist(rows)
         count = _crossings(rows)
         if count < fewest:
             best, fewest = [list(row) for row in rows], count
     rows[:] = best
-    _renumber(rows)
+    _number(rows)
+    _untwist(rows)
 
 
 def _rounds(rows: list[list[_Item]], most: int) -> int:
     return min(most, max(4, WORK // sum(map(len, rows))))
 
 
-def _renumber(rows: list[list[_Item]]) -> None:
+def _number(rows: list[list[_Item]]) -> None:
     for row in rows:
         for k, item in enumerate(row):
             item.place = k
 
 
-def _at(item: _Item, offset: float) -> float:
-    """Where along its row a link's end is."""
-    return item.place + offset / (item.width + 1.0)
-
-
 def _mean(item: _Item, down: bool) -> float:
-    ends = item.above if down else item.below
-    return sum(_at(other, there) for other, there, _ in ends) / len(ends) if ends else item.place
+    ends = [tie.top for tie in item.above] if down else [tie.bottom for tie in item.below]
+    return math.fsum(ends) / len(ends) if ends else item.place
+
+
+def _untwist(rows: list[list[_Item]]) -> None:
+    """Let links enter boxes that allow it in the order in which they come."""
+    for row in rows:
+        for item in row:
+            if item.free:
+                ties = sorted(item.above, key=lambda tie: tie.top)
+                for tie, enters in zip(ties, sorted(tie.enters for tie in ties), strict=True):
+                    tie.enters = enters
 
 
 def _crossings(rows: list[list[_Item]]) -> int:
     """How often two links cross, in all gaps: inversions among the links sorted by their upper ends."""
     count = 0
     for row in rows:
-        spans = sorted((_at(i, here), _at(o, there)) for i in row for o, there, here in i.below)
         seen: list[float] = []
-        for _, end in spans:
+        for _, end in sorted((tie.top, tie.bottom) for item in row for tie in item.below):
             count += len(seen) - bisect.bisect_right(seen, end)
             bisect.insort(seen, end)
     return count
@@ -219,12 +249,8 @@ def _exchange(rows: list[list[_Item]]) -> None:
 
 def _pair(a: _Item, b: _Item) -> int:
     """Crossings between the links of a and of b when a is left of b."""
-    count = 0
-    for ends_a, ends_b in ((a.above, b.above), (a.below, b.below)):
-        left = [_at(other, there) for other, there, _ in ends_a]
-        right = [_at(other, there) for other, there, _ in ends_b]
-        count += sum(x > y for x in left for y in right)
-    return count
+    above = sum(t.top > u.top for t in a.above for u in b.above)
+    return above + sum(t.bottom > u.bottom for t in a.below for u in b.below)
 
 
 def _place(rows: list[list[_Item]]) -> None:
@@ -280,14 +306,15 @@ def _goal(item: _Item, smooth: bool) -> tuple[float, float]:
     makes few and sharp bends out of many slight ones.
     """
     total, weight = item.x * 1e-6, 1e-6
-    for ends, many in ((item.above, len(item.above)), (item.below, len(item.below))):
-        for other, there, here in ends:
-            goal = other.x + there - here
-            across = len(other.below) if ends is item.above else len(other.above)
-            w = STRAIGHT[item.is_point + other.is_point] / (many * across)
-            w = w if smooth else w / (abs(goal - item.x) + 1.0)
-            total += w * goal
-            weight += w
+    for tie in (*item.above, *item.below):
+        if tie.lower is item:
+            goal = tie.upper.x + tie.leaves - tie.enters
+        else:
+            goal = tie.lower.x + tie.enters - tie.leaves
+        w = STRAIGHT[tie.upper.is_point + tie.lower.is_point] / (len(tie.upper.below) * len(tie.lower.above))
+        w = w if smooth else w / (abs(goal - item.x) + 1.0)
+        total += w * goal
+        weight += w
     return total / weight, weight
 
 
@@ -299,11 +326,7 @@ def _stack(rows: list[list[_Item]]) -> tuple[list[float], list[float]]:
         tops.append(y)
         y += max(item.height for item in row)
         bottoms.append(y)
-        y += min(GAP + 0.1 * max(_spans(row), default=0.0), TALLEST_GAP)
+        ties = [tie for item in row for tie in item.below]
+        aside = max((abs(t.lower.x + t.enters - t.upper.x - t.leaves) for t in ties), default=0.0)
+        y += min(GAP + 0.1 * aside, TALLEST_GAP)
     return tops, bottoms
-
-
-def _spans(row: list[_Item]) -> Iterator[float]:
-    for item in row:
-        for other, there, here in item.below:
-            yield abs(other.x + there - item.x - here)

@@ -26,6 +26,10 @@ from weft.ir.types import TensorType
 
 Infer = Callable[..., tuple[TensorType, ...]]
 
+# Ops whose operands may change places.
+COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "logical_and", "logical_or", "logical_xor",
+                         "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "not_equal"})  # fmt: skip
+
 REGISTRY: dict[str, OpDef] = {}
 BY_NUMPY: dict[Any, OpDef] = {}
 

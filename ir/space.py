@@ -29,6 +29,7 @@ Axes = tuple["int | None", ...]
 CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "
                   "logical_and logical_or logical_not abs square".split())  # fmt: skip
 LEAF_MOVES = frozenset({"slice", "dynamic_slice", "reverse", "pad", "concatenate", "gather"})
+WINDOWS = frozenset({"update", "dynamic_update"})  # writes to a part of an array: see `weft.ir.writes`
 SCATTERS = frozenset({"scatter", "scatter_add"})
 ONE_ROW = 1 << 16  # elements: a single longer row is cut into parallel pieces instead
 ARG = frozenset({"argmax", "argmin"})

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.movement import broadcast
-from weft.ir.space import LEAF_MOVES, SCATTERS, Space, is_free, leaves, solve
-
-WINDOWS = frozenset({"update", "dynamic_update"})
+from weft.ir.space import LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, solve
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft.ir.graph import Graph, Op, Value, attr_key
+from weft.ir.opdef import COMMUTATIVE
 from weft.ir.ops.control import LEAD, call
 
-COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "logical_and", "logical_or", "logical_xor",
-                         "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "not_equal"})  # fmt: skip
 NOTHING: Mapping[Value, Value] = {}
 
 

@@ -21,9 +21,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
-from weft.ir.space import CHEAP, SCATTERS, is_alone, leaves
+from weft.ir.space import CHEAP, SCATTERS, WINDOWS, is_alone, leaves
 from weft.ir.space import is_free as is_movement
-from weft.ir.writes import WINDOWS, solve_writes, untouched, window
+from weft.ir.writes import solve_writes, untouched, window
 
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 ALONE = frozenset({"call", "reshape"})

@@ -41,18 +41,31 @@ def _struct_offsets_hold() -> bool:
 NATIVE_ENTRY = _struct_offsets_hold()
 
 
-def _entry(library: native.Library, inputs: int) -> Callable[[tuple[np.ndarray, ...]], int]:
+def _references(held: list[np.ndarray]) -> int:
+    """How many references the array in a list has, as this function counts them."""
+    return getrefcount(held[0])
+
+
+ALONE = _references([np.empty(1)])  # the list's own; what else is counted depends on the Python
+
+
+def _entry(library: native.Library, inputs: int, written: set[int]) -> Callable[[tuple[np.ndarray, ...]], int]:
     """The step as a callable over a tuple of arrays; it returns 0, or why there are no results."""
     if NATIVE_ENTRY:
         return library.function("enter", ctypes.c_int64, ctypes.py_object)
     step = library.function("step", ctypes.c_int64, ctypes.c_void_p)
 
     def enter(arrays: tuple[np.ndarray, ...]) -> int:
-        if not all(a.flags.c_contiguous and a.flags.aligned for a in arrays[:inputs]):
+        if not all(_usable(a, i in written) for i, a in enumerate(arrays[:inputs])):
             return COPY
         return int(step((ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])))
 
     return enter
+
+
+def _usable(a: np.ndarray, written: bool) -> bool:
+    """Is an argument as kernels read it: contiguous, aligned, and writeable if a result will live in it?"""
+    return a.flags.c_contiguous and a.flags.aligned and (a.flags.writeable or not written)
 
 
 class Executable:
@@ -61,13 +74,16 @@ class Executable:
     def __init__(self, graph: Graph, step: Step, taken: dict[int, int], library: native.Library, stages: Any) -> None:
         self.stages = stages
         self.library = library
-        self._enter = _entry(library, len(graph.inputs))
+        self._written = set(taken.values())
+        self._enter = _entry(library, len(graph.inputs), self._written)
         self._positions = range(len(graph.outputs))
         self._outputs = [(v.type.np_dtype, v.type.dims) for v in graph.outputs]
         self._taken = dict(taken)
         self._constants = step.constants
         sizes = [v.type.nbytes for v in graph.outputs]
         self._kept: list[list[np.ndarray] | None] = [[] if n >= REUSE else None for n in sizes]
+        self._flags = [np.empty(dims, dtype).flags.num if n >= REUSE else 0
+                       for n, (dtype, dims) in zip(sizes, self._outputs, strict=True)]  # fmt: skip
         self._arena_size = step.arena
         self._parallel = step.parallel
         self._bounds = step.bounds
@@ -92,7 +108,7 @@ class Executable:
             pool.ensure_started()
         end = self._enter((*arguments, *results, *self._constants, arena))
         if end == COPY:
-            held = [self._ready(a, i) for i, a in enumerate(arguments)]
+            held = [a if _usable(a, i in self._written) else np.array(a, order="C") for i, a in enumerate(arguments)]
             results = [held[taken[j]] if j in taken else r for j, r in enumerate(results)]
             end = self._enter((*held, *results, *self._constants, arena))
         if end:
@@ -112,11 +128,6 @@ class Executable:
             error.add_note(f"at {bound.location}")
         raise error
 
-    def _ready(self, a: np.ndarray, i: int) -> np.ndarray:
-        """An argument as kernels read it: contiguous, aligned, and writeable if a result will live in it."""
-        fine = a.flags.c_contiguous and a.flags.aligned and (a.flags.writeable or i not in self._taken.values())
-        return a if fine else np.array(a, order="C", copy=True)
-
     def _result(self, j: int) -> np.ndarray:
         """A buffer for output j: fresh, or a large one of an earlier call that nobody refers to any more.
 
@@ -128,18 +139,18 @@ class Executable:
             return np.empty(dims, dtype)
         for _ in range(len(kept)):
             try:
-                array = kept.pop(0)
-            except IndexError:
+                held = [kept.pop(0)]
+            except IndexError:  # another thread took it
                 break
-            if getrefcount(array) == 2:  # this name and the call's argument: no result, no view is left
-                kept.append(array)
+            free, array = _references(held) == ALONE, held[0]
+            if free and not (array.shape == dims and array.dtype == dtype and array.flags.num == self._flags[j]):
+                continue  # somebody reshaped it, or made it read-only, before dropping it
+            kept.append(array)
+            if free:
                 return array
-            kept.append(array)
         array = np.empty(dims, dtype)
-        if len(kept) < KEEP_RESULTS:
-            kept.append(array)
-        else:
-            kept[0] = array
+        kept.append(array)
+        del kept[:-KEEP_RESULTS]
         return array
 
     def _take_arena(self) -> np.ndarray:

@@ -203,6 +203,16 @@ def test_diff(folder):
     assert "--- before fuse\n+++ after fuse\n" in out and "\n+@kernel\n" in out and "\n-    h: f64[4] = tanh(" in out
 
 
+def test_the_digits_example(folder):
+    """A whole training step: every kernel is there, and every parameter and its momentum comes back."""
+    example = Path(__file__).parent.parent / "examples" / "digits.py"
+    weft_command("dump", str(example), "-o", "step.svg")
+    root = ET.parse(folder / "step.svg").getroot()
+    kinds = [g.get("class", "").split() for g in root.iter("{http://www.w3.org/2000/svg}g")]
+    assert sum("input" in k for k in kinds) == 11 and sum("output" in k for k in kinds) == 9
+    assert sum("dot" in k for k in kinds) == 5 and sum("group" in k for k in kinds) >= 3
+
+
 NASTY = '''
 import atexit, os, sys, tempfile
 import numpy as np, weft
@@ -344,6 +354,17 @@ def test_a_full_disk(folder):
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
             assert done.returncode == 2
             assert done.stderr.splitlines()[-1] == "weft dump: standard output: No space left on device"
+
+
+def test_a_terminal_without_unicode(folder, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (folder / "delta.ir").write_text("def f(δ: f32) -> f32:\n    return δ\n", encoding="utf-8")
+    (folder / "delta.py").write_text(
+        "import weft\n@weft.compile\ndef f(x):\n    δ = x * 2.0\n    return δ\nf(1.0)\n", encoding="utf-8"
+    )
+    for file in ("delta.ir", "delta.py"):
+        out, _ = weft_command("dump", file, "--stage", "trace")
+        assert r"\u03b4: f" in out
 
 
 def test_a_reader_that_goes_away(folder):

@@ -1,7 +1,7 @@
 """README.md and ARCHITECTURE.md are run, their links are followed, and their commands are the ones that count.
 
 How a document is written so that it can be run is in `documents.py`. WEFT_UPDATE_DOCS=1 puts what programs print
-into the documents; read the difference before you commit it.
+into the documents, and what they draw into docs/; read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def test_document_is_true(path, tmp_path, monkeypatch):
     if update:
         path.write_text(document.updated(), "utf-8")
         for picture in pictures:
-            (ROOT / "docs" / picture.name).write_text(picture.read_text("utf-8"), "utf-8")
+            (ROOT / "docs" / picture.name).write_bytes(picture.read_bytes())
         return
-    for picture in pictures:
-        assert picture.read_text("utf-8") == (ROOT / "docs" / picture.name).read_text("utf-8"), picture.name
+    stale = [p.name for p in pictures if p.read_bytes() != (ROOT / "docs" / p.name).read_bytes()]
+    assert not stale, "docs/ has other pictures than the document's commands draw; see above on how to update them"
     assert not document.wrong, "\n\n".join(document.wrong)
     assert sum(b.language == "python" for b in document.blocks) >= 8
 

@@ -304,3 +304,18 @@ def test_dot():
     cluster = text[text.index("subgraph cluster_0") : text.index("\n  }")]
     assert cluster.count("tooltip=") == 10 and 'label="k0"' in cluster
     assert 'label="mul(·, -0.5)"' in cluster and 'label="exp\\ne"' in cluster
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_links_enter_in_order_or_as_they_come(free):
+    """Two boxes read a and b in opposite orders: one of them is crossed unless the other doesn't mind."""
+    boxes = [Box(20, 10), Box(20, 10), Box(20, 10), Box(20, 10, free=free)]
+    links = [Link(0, 2, 10, 5), Link(1, 2, 10, 15), Link(0, 3, 10, 15), Link(1, 3, 10, 5)]
+    routes = arrange(boxes, links).routes
+    crossed = [(routes[k][0] < routes[k + 1][0]) != (routes[k][-1] < routes[k + 1][-1]) for k in (0, 2)]
+    assert sum(crossed) == (0 if free else 1)
+
+
+def test_commutative_operands_are_free():
+    nodes = picture(parse(SOFTMAX)).nodes
+    assert {n.title.partition("(")[0] for n in nodes if n.free} == {"mul"}

@@ -15,8 +15,8 @@ from weft.codegen.lower import lower
 from weft.ir import REGISTRY, Builder, TensorType
 from weft.ir.interpret import interpret
 from weft.ir.space import ONE_ROW, solve
-from weft.ir.writes import in_place
 from weft.ir.verify import verify
+from weft.ir.writes import in_place
 from weft.passes.differentiate import reverse
 from weft.passes.fuse import MAX_GROUP, fuse
 from weft.passes.manager import run
@@ -82,7 +82,8 @@ KERNELS = {
     "product, bias, activation": (dense, (X, W, B), ["dot", "k"]),
     "product, bias, softmax": (lambda x, w, b: softmax(x @ w + b), (X, W, B), ["dot", "k"]),
     "movement in front": (lambda x: x[::-1, 1:] * x[1:, :-1][:1], (X,), ["k"]),
-    "movement behind needs the whole": (lambda x: np.concatenate([np.exp(x)[:, 1:], x[:, :1]], 1) + 1, (X,), ["k", "k"]),
+    "movement behind needs the whole": (
+        lambda x: np.concatenate([np.exp(x)[:, 1:], x[:, :1]], 1) + 1, (X,), ["k", "k"]),
     "an array and its transpose": (lambda x: x + x.T, (np.ones((9, 9), F32),), ["k"]),
     "integer products are kernels": (lambda a, b: a @ b + 1, (np.ones((3, 4), int), np.ones((4, 5), int)), ["k", "k"]),
     "a gather with its arithmetic": (lambda x, i: np.exp(x[i]) * 2, (X, np.array([3, 1])), ["k"]),
@@ -93,7 +94,7 @@ KERNELS = {
         (PARAMS, X, np.ones((64, 10), F32)),
         ["dot", "k", "dot", "k", "dot", "dot", "k", "dot", "k", "k"],
     ),
-}
+}  # fmt: skip
 
 
 def shape_of(graph):
@@ -122,13 +123,13 @@ def check_fused(graph, arguments):
     return fused
 
 
-@settings(max_examples=100)
+@settings(max_examples=70)
 @given(graphs(max_ops=14), st.integers(0, 99), st.booleans())
 def test_random_graphs(graph, seed, special):
     check_fused(graph, random_arguments(graph, seed, special=special))
 
 
-@settings(max_examples=100)
+@settings(max_examples=70)
 @given(st.integers(0, 10**6), st.booleans(), st.booleans())
 def test_random_programs(seed, products, backward):
     graph = row_program(seed, products=products)
@@ -201,12 +202,12 @@ def test_a_path_through_another_kernel_is_not_closed():
 def test_a_transpose_for_the_library_is_a_buffer_of_its_own():
     """The product reads the transposed array, and what reads the product may not be in the transpose's kernel."""
     graph = graph_of("""
-        def main(k: f64[2]) -> f64[2, 2, 4]:
-            w: f64[2, 2, 4] = f64([[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]], [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]])
-            s: f64[2, 4] = dot(k, w, batch=((), ()), contract=((0,), (1,)))
-            t: f64[2, 2, 4] = fmax(s, w)
+        def main(k: f64[2]) -> f64[2, 2, 2]:
+            w: f64[2, 2, 2] = f64([[[1.0, 2.0], [5.0, 6.0]], [[1.0, 2.0], [5.0, 6.0]]])
+            s: f64[2, 2] = dot(k, w, batch=((), ()), contract=((0,), (1,)))
+            t: f64[2, 2, 2] = fmax(s, w)
             return t
-    """)  # fmt: skip
+    """)
     assert shape_of(check_fused(graph, [np.array([1.0, -2.0])])) == ["k", "dot", "k"]
 
 
@@ -349,7 +350,8 @@ IN_PLACE = {
     "transposed": ("x: f32[3, 3]", ["t: f32[3, 3] = transpose(x, perm=(1, 0))", "a: f32[3, 3] = exp(t)"], "a", set()),
     "transposed there and back": (
         "x: f32[3, 3]",
-        ["t: f32[3, 3] = transpose(x, perm=(1, 0))", "a: f32[3, 3] = exp(t)", "b: f32[3, 3] = transpose(a, perm=(1, 0))"],
+        ["t: f32[3, 3] = transpose(x, perm=(1, 0))", "a: f32[3, 3] = exp(t)",
+         "b: f32[3, 3] = transpose(a, perm=(1, 0))"],
         "b", {(0, 0)}),
     "reversed behind a transpose": (
         "x: f32[3, 3]",
@@ -359,7 +361,7 @@ IN_PLACE = {
     "a row is read twice": (
         "x: f32[2, 3]",
         ["s: f32[2] = sum(x, axes=(1,))", "k: f32[2, 1] = reshape(s, shape=(2, 1))", "a: f32[2, 3] = mul(x, k)"],
-        "a", set()),
+        "a", {(0, 0)}),
     "summed on the way": ("x: f32[2, 3]", ["s: f32[2, 3] = exp(x)", "t: f32 = sum(s, axes=(0, 1))"], "s, t", {(0, 0)}),
     "written at the end, read before": (
         "x: f32[2, 3], y: f32[3]", ["s: f32[3] = sum(x, axes=(0,))", "t: f32[3] = add(s, y)"], "t", {(0, 1)}),
@@ -367,7 +369,7 @@ IN_PLACE = {
         "x: f32[2, 3], y: f32[3]",
         ["a: f32[2, 3] = mul(x, y)", "s: f32[3] = sum(a, axes=(0,))", "t: f32[3] = mul(s, f32(2.0))"], "t", set()),
     "scattered": (
-        "x: f32[3], i: i64[3], u: f32[3]", ["y: f32[3] = scatter_add(x, i, u, axes=(0,))"], "y", set()),
+        "x: f32[3], i: i64[3], u: f32[3]", ["y: f32[3] = scatter_add(x, i, u, axes=(0,))"], "y", {(0, 0)}),
     "a scatter's updates": (
         "i: i64[3], u: f32[3]",
         ["z: f32[3] = broadcast(f32(0.0), shape=(3,))", "y: f32[3] = scatter_add(z, i, u, axes=(0,))"], "y", set()),

@@ -151,6 +151,7 @@ CHOICES = table(
     ("np.tril(x)", V),
     ("np.triu(x, k=1)", V),
     ("np.triu(x, y)", M, -1),
+    ("np.tril(x, y)", M, np.int8(1)),
     ("np.tril(x)", np.array([[np.nan, np.inf], [1, -np.inf]])),
     ("np.tril(x)", MASK2),
     ("x[np.ix_([0, 1], [2, 0])]", M),

@@ -69,6 +69,10 @@ def test_infinities_and_nans_in_products():
     agree(lambda x: [np.dot(x, x.T), np.outer(x[1], x[2]), np.trace(x), np.einsum("ij->j", x)], x)
 
 
+def test_products_of_what_is_joined_of_nothing():
+    agree(lambda a: np.concatenate([a, a * 2]) @ np.ones((0, 2)), np.ones((3, 0)))
+
+
 CROSSED = {
     "axis": (lambda a, b: np.cross(a, b, axis=0), (3, 2), (3, 2)),
     "axes": (lambda a, b: np.cross(a, b, axisa=0, axisb=1, axisc=0), (3, 4), (4, 3)),

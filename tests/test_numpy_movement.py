@@ -33,6 +33,7 @@ SHAPES = table(
     ("np.reshape(x, (4, -1), order='F')", X),
     ("np.reshape(x, (2, 3, 2, 2), order='F')", X),
     ("np.reshape(x, (4, 6), copy=True)", X),
+    ("np.reshape(x, np.array(24))", X),
     ("np.reshape(x, (0, 7))", E),
     ("np.reshape(x, (3, -1))", E),
     ("np.reshape(x, ())", ONE),
@@ -125,6 +126,7 @@ DIRECTIONS = table(
     ("np.roll(x, (1, 2), axis=0)", M),
     ("np.roll(x, (1, 1), axis=(0, 0))", M),
     ("np.roll(x, 1)", E),
+    ("np.roll(x, (), axis=())", M),
     ("np.roll(x, y)", V, 2),
     ("np.roll(x, y, axis=1)", M, np.array(-7)),
     ("np.roll(x, y, axis=(0, 1))", M, np.array([1, -2])),
@@ -404,6 +406,7 @@ GRIDS = table(
     ("np.gradient(x, y)", V, np.array([0.0, 1, 4, 9, 16])),
     ("np.gradient(x, y, edge_order=2)", V, np.array([0, 1, 4, 9, 16])),
     ("np.gradient(x, [0, 1, 3], 0.25)", M),
+    ("np.gradient(x, [0, 1, 3, 4], [0.0, 2, 3])", N),
     ("np.gradient(x, np.array([0.0, 1, 2, 3, 4]))", V),
     ("np.gradient(x, [0, 1, 3], axis=0, edge_order=2)", M),
     ("np.gradient(x, np.float64(0.1))", M),
@@ -462,7 +465,8 @@ ERRORS = [
     ("np.pad(x, -1)", V, ValueError, "negative"),
     ("np.pad(x, (1, 2, 3))", V, ValueError, "broadcast"),
     ("np.pad(x, 1.5)", V, TypeError, "integral"),
-    ("np.pad(x, 1, mode='wrap')", E, ValueError, "empty axis"),
+    ("np.pad(x, 1, mode='wrap')", E, ValueError, "empty axis 1"),
+    ("np.pad(x, 1, mode='edge')", E, ValueError, "empty axis 1"),
     ("np.diff(x, -1)", V, ValueError, "non-negative"),
     ("np.diff(x)", S, ValueError, "at least one dimensional"),
     ("np.ediff1d(x, to_end=0.5)", N, TypeError, "`to_end`"),
@@ -497,12 +501,13 @@ def test_views_and_copies():
     copies = ["x[[0, 1]]", "x.copy()", "np.copy(x)", "x.flatten()", "np.roll(x, 0)", "np.repeat(x, 1)", "x[0, 1]",
               "np.tile(x, 1)", "np.pad(x, 0)", "np.pad(x, 0, 'edge')", "x.astype(float)", "np.concatenate([x])",
               "np.take(x, 0, axis=0)", "np.delete(x, [], axis=0)", "np.resize(x, (3, 4))",
-              "np.reshape(x, -1, copy=True)"]  # fmt: skip
+              "np.reshape(x, -1, copy=True)", "np.block(x)"]  # fmt: skip
 
     def change(text):
         def f(x):
             x = x + 0.0
             y = eval(text, {"np": np, "x": x})  # noqa: S307
+            assert y is not x
             x += 1
             return y
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from weft.cli_output import CommandError
 from weft.cli_script import stages_of
+from weft.codegen.numba_cuda import CudaError
 from weft.ir.builder import Builder
 from weft.ir.changes import changes
 from weft.ir.draw import print_dot
@@ -167,5 +168,8 @@ def _later(stages: Stages, stage: str, target: str) -> str:
     if stage == "memory":
         return str(stages)
     if stage == "kernels":
-        return stages.cuda if target == "cuda" else stages.kernels
+        try:
+            return stages.cuda if target == "cuda" else stages.kernels
+        except CudaError as error:
+            raise CommandError(str(error)) from None
     return stages.llvm if stage == "llvm" else stages.asm

@@ -16,7 +16,7 @@ def take_standard_output() -> TextIO:
     """A file for what the command prints. All else that this process writes to standard output, by Python or not,
     goes to standard error from now on."""
     sys.stdout.flush()
-    ours = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors="backslashreplace")
+    ours = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding)
     os.dup2(2, 1)
     return ours
 
@@ -27,7 +27,8 @@ def write(text: str, to: TextIO | Path) -> None:
         if isinstance(to, Path):
             to.write_text(text, encoding="utf-8")
         else:
-            to.write(text)
+            encoding = to.encoding or "utf-8"  # in ASCII a variable δ is \\u03b4
+            to.write(text.encode(encoding, "backslashreplace").decode(encoding))
             to.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())  # type: ignore[union-attr]  # it is flushed again

@@ -100,10 +100,14 @@ class Stages:
 
     @property
     def cuda(self) -> str:
-        """The kernels as numba.cuda source."""
+        """The kernels as numba.cuda source, cut for a GPU's blocks. Raises CudaError for what has no such form."""
+        from weft.codegen.lower import lower
         from weft.codegen.numba_cuda import print_module
+        from weft.codegen.tiling import BLOCKS
 
-        return print_module(self.step.kernels)
+        shared = self.memory.shared
+        calls = [op for op in self.fused.ops if op.kind.name == "call"]
+        return print_module([lower(op.regions[0], shared.get(op), BLOCKS) for op in calls])
 
     @property
     def llvm(self) -> str:

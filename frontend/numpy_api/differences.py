@@ -31,7 +31,7 @@ def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = NoValue, append: Any
     at = normal_axis(axis, x)
     ends = [_end(end, x, at) if given(end) else None for end in (prepend, append)]
     parts = [part for part in (ends[0], x, ends[1]) if part is not None]
-    x = concatenate(parts, at) if len(parts) > 1 else x
+    x = concatenate(parts, at)
     subtract = ops.logic.not_equal if x.dtype == np.bool_ else ops.elementwise.sub
     for _ in range(n):
         x = emit(subtract, cut(x, at, slice(1, None)), cut(x, at, slice(None, -1)))

@@ -36,7 +36,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Tr
     y = fresh(x)
     for axis, width in enumerate(widths):
         if any(width):
-            if not x.shape[axis] and mode != "edge":
+            if not x.shape[axis]:
                 text = f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'"
                 raise ShapeError(message(text, [x.value]))
             y = pick(y, by_numpy(np.pad, np.arange(x.shape[axis]), width, mode), axis)
