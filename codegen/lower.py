@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from weft.codegen import accumulate
 from weft.codegen.around import copy_around
 from weft.codegen.checks import Checks
+from weft.codegen.contraction import contracted
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scalar import expression
@@ -414,10 +415,9 @@ class Lowering:
         home.known[v] = name
         return name
 
-
     def _compute(self, op: Op, home: Scope) -> str:
         """One element of an elementwise op."""
-        product = self._contracted(op)
+        product = contracted(op, self.producer, self.uses, self.kept)
         if product is not None:
             side, made = product
             parts = [(made, 0), (made, 1), (op, 1 - side)]
@@ -430,21 +430,6 @@ class Lowering:
         name = self.names.fresh(op.result.name or "t")
         home.statements.append(Compute(name, scalar, operands, note, op.location))
         return name
-
-    def _contracted(self, op: Op) -> tuple[int, Op] | None:
-        """Position and maker of a product that this sum or difference takes in, as one fused multiply-add.
-
-        That depends on the graph alone, never on the loop: a value has the same bits wherever it is computed, so
-        that `x == max(x)` holds. Hence also no contraction by LLVM.
-        """
-        if op.kind.name not in ("add", "sub") or op.result.dtype not in ("f32", "f64"):
-            return None
-        for side, v in enumerate(op.operands):
-            made = self.producer.get(v)
-            if made is not None and made.kind.name == "mul" and self.uses[v] == 1:
-                if v.shape == op.result.shape and v not in self.kept:
-                    return side, made
-        return None
 
 
 def lower(
@@ -462,4 +447,3 @@ def lower(
         if op.kind.name in SPECIAL:
             return SPECIAL[op.kind.name](graph, op, alias or {})
     return Lowering(graph, alias or {}, tiling, [] if bounds is None else bounds).run()
-

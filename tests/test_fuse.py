@@ -86,7 +86,7 @@ KERNELS = {
         lambda x: np.concatenate([np.exp(x)[:, 1:], x[:, :1]], 1) + 1, (X,), ["k", "k"]),
     "an array and its transpose": (lambda x: x + x.T, (np.ones((9, 9), F32),), ["k"]),
     "integer products are kernels": (lambda a, b: a @ b + 1, (np.ones((3, 4), int), np.ones((4, 5), int)), ["k", "k"]),
-    "a gather with its arithmetic": (lambda x, i: np.exp(x[i]) * 2, (X, np.array([3, 1])), ["k"]),
+    "a gather behind its checked places": (lambda x, i: np.exp(x[i]) * 2, (X, np.array([3, 1])), ["k", "k"]),
     "siblings that share an operand": (lambda x, y: (np.exp(x), x * y, x.sum(1)), (X, X), ["k"]),
     "strangers": (lambda x, y: (np.exp(x), np.exp(y)), (X, W), ["k", "k"]),
     "a step of a network": (

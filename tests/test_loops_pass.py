@@ -500,7 +500,7 @@ UPDATE_RULES = [
      "u: f64[4] = update(x, p, start=(2,), stop=(4,), step=(1,))", "written at a known place"),
     ("v: f64[4] = dynamic_update(x, p, i)\n    u: f64[4] = dynamic_update(v, q, i)",
      "u: f64[4] = dynamic_update(x, q, i)", "a window written twice"),
-    ("u: i64 = bound(i64(3), size=4, axis=0)", "u: i64 = i64(3)", "a number in range"),
+    ("u: i64 = bound(i64(3), size=4, axis=0)", "i64(3)", "a number in range"),
     ("u: i64 = bound(i64(4), size=4, axis=0)", None, "a number out of range stays"),
     ("v: i64 = bound(i, size=3, axis=0)\n    u: i64 = bound(v, size=4, axis=1)",
      "u: i64 = bound(i, size=3, axis=0)", "bound before"),

@@ -15,6 +15,7 @@ from weft.ir.text import print_graph
 from weft.ir.verify import verify
 from weft.passes.dce import dce
 from weft.passes.simplify import RULES, simplify
+from weft.passes.simplify_updates import UPDATE_RULES
 
 
 def run(graph):
@@ -467,7 +468,8 @@ def test_rule(name):
 
 
 def test_every_rule_has_a_test():
-    assert {rule.__name__ for rules in RULES.values() for rule in rules} == set(FIRE)
+    elsewhere = {rule.__name__ for rules in UPDATE_RULES.values() for rule in rules}  # test_loops_pass
+    assert {rule.__name__ for rules in RULES.values() for rule in rules} - elsewhere == set(FIRE)
 
 
 STAY = {
