@@ -219,7 +219,7 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
         if space is None:
             continue
         for inner in _candidates(placed, space):
-            if _split(placed, outputs, space, inner):
+            if _split(placed, outputs, space, inner, leaves):
                 return space
     return None
 
@@ -275,7 +275,9 @@ def _candidates(ops: Sequence[Op], space: Space) -> list[frozenset[int]]:
     return list(dict.fromkeys([*found, *rest, frozenset()]))
 
 
-def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: frozenset[int]) -> bool:
+def _split(
+    ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: frozenset[int], leaves: set[Value]
+) -> bool:
     """Try one inner set; fills in the space and returns True when the group can run that way."""
     every = frozenset(range(len(space.extent)))
     outer = every - inner
@@ -304,8 +306,9 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
             if gone and gone == inner:
                 reductions[op] = "row"
             elif gone >= outer and not kept:
-                if op.kind.name in ARG:
-                    return False
+                anywhere = op.operands[0] not in inside or op.operands[0] in leaves
+                if op.kind.name in ARG and not (len(every) == 1 and anywhere):
+                    return False  # the chunks' winners are looked up again to be compared
                 reductions[op] = "full"
                 late.add(y)
             elif gone == outer and outer and kept == inner:
@@ -350,10 +353,10 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
 
 
 def _read_elsewhere(graph: Graph) -> set[Value]:
-    """Values that are read through slices, pads and the like, at other places than their own."""
+    """Values that are read at other places than their own: through slices, pads and the like, or as winners."""
     moved: set[Value] = set()
     for op in reversed(graph.ops):
-        if op.kind.name in LEAF_MOVES or (is_free(op) and op.result in moved):
+        if op.kind.name in LEAF_MOVES | ARG or (is_free(op) and op.result in moved):
             moved.update(op.operands)
     return moved
 
