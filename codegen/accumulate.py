@@ -29,6 +29,7 @@ from weft.codegen.kernel import (
     Read,
     Statement,
     Store,
+    ToIndex,
     Variable,
     var,
 )
@@ -124,7 +125,10 @@ class Rows:
     def begin(self, top: Scope) -> None:
         chunks = self.low.chunks
         for op, kind in self.reductions.items():
-            if kind == "full":
+            if kind == "full" and op.kind.name in ARG:
+                self.parts[op] = self.names.fresh("part")
+                self.low.buffers.append(Buffer(self.parts[op], "i64", chunks, "chunk"))
+            elif kind == "full":
                 buffer = self.names.fresh("part")
                 self.parts[op] = buffer
                 self.low.buffers.append(Buffer(buffer, wide_dtype(op), chunks, "chunk"))
@@ -179,7 +183,9 @@ class Rows:
         top = Scope([], {})
         low.top = low.row_scope = top
         for op, buffer in self.parts.items():
-            if self.reductions[op] == "full":
+            if self.reductions[op] == "full" and op.kind.name in ARG:
+                top.known[op.result] = self._combine_positions(op, buffer, top)
+            elif self.reductions[op] == "full":
                 dtype = wide_dtype(op)
                 got = self._combine_parts(op, buffer, dtype, top)
                 top.known[op.result] = self.cast(got, dtype, op.result.dtype, top)
@@ -203,6 +209,18 @@ class Rows:
             loop.statements.append(Accumulate(total[0], dtype, kind, combiner(op, dtype), part))
         top.statements.append(For(c, Affine(), Affine(self.low.chunks), loop.statements, vector=not total[1]))
         top.statements.append(Read(got, dtype, total[0]))
+        return got
+
+    def _combine_positions(self, op: Op, buffer: str, top: Scope) -> str:
+        """The best of the chunks' winners, each read again at its position; of equal ones the first."""
+        both = Partial(self, top, [op])
+        part, at, c, got = (self.names.fresh(hint) for hint in ("t", "at", "p", "t"))
+        (size,) = self.low.space.extent
+        loop = Scope([Load(part, "i64", buffer, var(c)), ToIndex(at, part, size)], {}, top)
+        index = [Affine() if a is None else var(at) for a in self.low.space.of(op, 0)]
+        both.challenge(op, self.low.reader.element(op.operands[0], index, loop), var(at), loop)
+        top.statements.append(For(c, Affine(), Affine(self.low.chunks), loop.statements))
+        top.statements.append(Read(got, "i64", both.part[op]))
         return got
 
     def _late(self, op: Op) -> bool:
@@ -311,7 +329,8 @@ class Partial:
         """One element into its reduction."""
         rows = self.rows
         if op.kind.name in ARG:
-            self._add_arg(op, value, body)
+            axis = rows.low.space.of(op, 0)[op.attrs["axis"]]
+            self.challenge(op, value, Affine() if axis is None else rows.low.axis_var[axis], body)
             return
         dtype = near_dtype(op.result.dtype)
         value = rows.cast(value, op.operands[0].dtype, dtype, body)
@@ -321,7 +340,8 @@ class Partial:
             kind = op.kind.extra["combine"]
             body.statements.append(Accumulate(self.part[op], dtype, kind, combiner(op, dtype), value))
 
-    def _add_arg(self, op: Op, value: str, body: Scope) -> None:
+    def challenge(self, op: Op, value: str, position: Affine, body: Scope) -> None:
+        """A candidate for the best element of an argmax or argmin."""
         dtype = op.operands[0].dtype
         sign = ">" if op.kind.name == "argmax" else "<"
         if dtype[0] == "f":  # the first NaN wins
@@ -330,8 +350,6 @@ class Partial:
             test = "a & (a ^ b)" if sign == ">" else "b & (a ^ b)"
         else:
             test = f"a {sign} b"
-        axis = self.rows.low.space.of(op, 0)[op.attrs["axis"]]
-        position = Affine() if axis is None else self.rows.low.axis_var[axis]
         better = expression(test, [dtype, dtype], "bool")
         best, at = self.best[op], self.part[op]
         body.statements.append(AccumulateArg(best, at, dtype, op.kind.name, better, value, position))
@@ -341,7 +359,11 @@ class Partial:
         rows = self.rows
         for op in self.ops:
             if op.kind.name in ARG:
-                scope.known[op.result] = self._read(self.part[op], "i64", scope)
+                at = self._read(self.part[op], "i64", scope)
+                if rows.reductions[op] == "full":
+                    scope.statements.append(Store(rows.parts[op], "i64", var("chunk"), at))
+                else:
+                    scope.known[op.result] = at
                 continue
             blocked = op in self.total
             dtype = wide_dtype(op) if blocked else near_dtype(op.result.dtype)

@@ -252,7 +252,7 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
         if space is None:
             continue
         for inner in _candidates(placed, space):
-            if _split(placed, outputs, space, inner):
+            if _split(placed, outputs, space, inner, free_to_read):
                 return space
     return None
 
@@ -317,7 +317,9 @@ def _candidates(ops: Sequence[Op], space: Space) -> list[frozenset[int]]:
     return list(dict.fromkeys([*found, *rest, frozenset()]))
 
 
-def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: frozenset[int]) -> bool:
+def _split(
+    ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: frozenset[int], anywhere: set[Value]
+) -> bool:
     """Try one inner set; fills in the space and returns True when the group can run that way."""
     every = frozenset(range(len(space.extent)))
     outer = every - inner
@@ -346,8 +348,9 @@ def _split(ops: Sequence[Op], outputs: Sequence[Value], space: Space, inner: fro
             if gone and gone == inner:
                 reductions[op] = "row"
             elif gone >= outer and not kept:
-                if op.kind.name in ARG:
-                    return False
+                again = op.operands[0] not in inside or op.operands[0] in anywhere
+                if op.kind.name in ARG and not (len(every) == 1 and again):
+                    return False  # the chunks' winners are looked up again to be compared
                 reductions[op] = "full"
                 late.add(y)
             elif gone == outer and outer and kept == inner:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.movement import broadcast
-from weft.ir.space import LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, solve
+from weft.ir.space import ARG, LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, solve
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,10 @@ def _whole(graph: Graph, group: Stripped, space: Space) -> set[tuple[int, int]]:
 
 
 def _read_elsewhere(ops: Sequence[Op]) -> set[Value]:
-    """Values that are read through slices, pads and the like, at other places than their own."""
+    """Values that are read at other places than their own: through slices, pads and the like, or as winners."""
     moved: set[Value] = set()
     for op in reversed(ops):
-        if op.kind.name in LEAF_MOVES or (is_free(op) and op.result in moved):
+        if op.kind.name in LEAF_MOVES | ARG or (is_free(op) and op.result in moved):
             moved.update(op.operands)
     return moved
 

@@ -20,7 +20,7 @@ from weft.codegen.lower import lower
 from weft.codegen.tiling import BLOCKS, THREADS, Tiling
 from weft.ir import NAMES, Graph
 from weft.ir.interpret import interpret
-from weft.ir.space import in_place
+from weft.ir.writes import in_place
 from weft.runtime import native
 
 SPLIT = Tiling(work=1, chunks=3, parts=3, elements=2, rows=1, block=4, nests=False)

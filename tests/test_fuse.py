@@ -84,6 +84,10 @@ KERNELS = {
     "movement in front": (lambda x: x[::-1, 1:] * x[1:, :-1][:1], (X,), ["k"]),
     "movement behind needs the whole": (
         lambda x: np.concatenate([np.exp(x)[:, 1:], x[:, :1]], 1) + 1, (X,), ["k", "k"]),
+    "positions in a long array": (
+        lambda x: (x.argmax() + 1, x.argmin(), x.sum()), (np.ones(70_000, F32),), ["k"]),
+    "positions of long computed values": (
+        lambda x: (np.exp(x).argmax(), x.sum()), (np.ones(70_000, F32),), ["k", "k"]),
     "an array and its transpose": (lambda x: x + x.T, (np.ones((9, 9), F32),), ["k"]),
     "integer products are kernels": (lambda a, b: a @ b + 1, (np.ones((3, 4), int), np.ones((4, 5), int)), ["k", "k"]),
     "a gather behind its checked places": (lambda x, i: np.exp(x[i]) * 2, (X, np.array([3, 1])), ["k", "k"]),
@@ -368,6 +372,8 @@ IN_PLACE = {
     "read by rows, written at the end": (
         "x: f32[2, 3], y: f32[3]",
         ["a: f32[2, 3] = mul(x, y)", "s: f32[3] = sum(a, axes=(0,))", "t: f32[3] = mul(s, f32(2.0))"], "t", set()),
+    "its greatest element is looked up again": (
+        "x: f32[70000]", ["a: f32[70000] = exp(x)", "m: i64 = argmax(x, axis=0)"], "a, m", set()),
     "scattered": (
         "x: f32[3], i: i64[3], u: f32[3]", ["y: f32[3] = scatter_add(x, i, u, axes=(0,))"], "y", {(0, 0)}),
     "a scatter's updates": (

@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from weft.codegen.objects import CompileError, assembly, compile_object, host_key, optimised
@@ -126,6 +126,7 @@ def test_wrong_objects(change, message):
 
 @settings(max_examples=300)
 @given(st.integers(0, len(OBJECT) - 1), st.integers(1, 255), st.integers(0, len(OBJECT)))
+@example(47, 128, len(OBJECT))  # section headers said to lie beyond any address
 def test_the_reader_survives_anything(at, flip, length):
     """Symbols or ObjectError, whatever the bytes (LLVM itself is only shown what passed the checksum)."""
     data = (OBJECT[:at] + bytes([OBJECT[at] ^ flip]) + OBJECT[at + 1 :])[:length]
