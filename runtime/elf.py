@@ -34,7 +34,7 @@ def read_symbols(obj: bytes) -> Symbols:
     order = "<" if sys.byteorder == "little" else ">"
     try:
         return _symbols(obj, order)
-    except (struct.error, IndexError, OverflowError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, OverflowError, ValueError) as error:
         raise ObjectError(f"truncated or damaged object file ({error})") from None
 
 
