@@ -45,7 +45,7 @@ SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height
 
 def chain(n):
     def f(x):
-        for _ in range(n):
+        for _ in weft.unroll(range(n)):  # as ops one after the other, whatever n
             x = x * np.cos(x)
         return x
 

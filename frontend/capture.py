@@ -244,9 +244,12 @@ class Trace:
         return value
 
     def finish(self, outputs: Sequence[Value]) -> Graph:
-        """End the capture."""
+        """End the capture. Numbers that nothing reads are left out: they were met on the way."""
         self.active = False
-        return self.builder.finish(outputs)
+        graph = self.builder.finish(outputs)
+        used = graph.uses()
+        ops = tuple(op for op in graph.ops if op.kind.name != "constant" or op.result in used)
+        return Graph(graph.name, graph.inputs, ops, graph.outputs)
 
     def concrete(self, value: Value, asked: str = "") -> np.ndarray:
         """The value's array, found by running the ops that it depends on. asked: "bool", "int", "float" or "".

@@ -111,7 +111,7 @@ class Document:
     def _python(self, block: Block) -> str:
         name = block.name or self.path.name
         source = block.text if block.name else "\n" * (block.line - 1) + block.text
-        shown = source if block.name else self.markdown
+        shown = source if block.name else self._program()
         linecache.cache[name] = (len(shown), None, shown.splitlines(keepends=True), name)
         if block.name:
             (self.folder / name).write_text(source, "utf-8")
@@ -122,6 +122,15 @@ class Document:
             except Exception as error:
                 print("".join(traceback.format_exception_only(error)), end="")
         return printed.getvalue()
+
+    def _program(self) -> str:
+        """The document's unnamed Python blocks as one file, each at its own lines: functions are looked up there."""
+        lines = [""] * (self.markdown.count("\n") + 1)
+        for block in self.blocks:
+            if block.language == "python" and not block.name:
+                text = block.text.splitlines()
+                lines[block.line - 1 : block.line - 1 + len(text)] = text
+        return "\n".join(lines) + "\n"
 
     def _console(self, block: Block) -> None:
         """Each `$ command`, with the lines below it as what it prints on both streams."""

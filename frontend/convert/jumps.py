@@ -72,6 +72,8 @@ def _always_returns(block: list[ast.stmt]) -> bool:
             return True
         if isinstance(s, ast.If) and s.orelse and _always_returns(s.body) and _always_returns(s.orelse):
             return True
+        if isinstance(s, ast.While) and isinstance(s.test, ast.Constant) and s.test.value:
+            return not holds(s.body, (ast.Break,), inside_loops=False)  # it is only left by a return
     return False
 
 
