@@ -11,6 +11,7 @@ left are the `call`s, the library's `dot`s, and reshapes that only rename a buff
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import call
@@ -27,13 +28,25 @@ def is_free(op: Op) -> bool:
     return is_movement(op) or (op.kind.name in CHEAP and not op.result.shape)
 
 
+@dataclass(eq=False, slots=True)
 class _Group:
-    """Positions of the ops that a kernel is asked to compute (free ops are added when it is cut out)."""
+    """Ops, by position, that a kernel is asked to compute (free ops are added when it is cut out).
 
-    __slots__ = ("members",)
+    reads: the ops whose results the members read, through_free: those that they read through free ops; place: in
+    the order of groups; shape: of every member's result, where all are elementwise and alike.
+    """
 
-    def __init__(self, members: set[int]) -> None:
-        self.members = members
+    members: set[int]
+    reads: set[int]
+    through_free: set[int]
+    place: int
+    shape: tuple[int, ...] | None
+
+    def joined(self, other: _Group) -> _Group:
+        shape = self.shape if self.shape == other.shape else None
+        return _Group(
+            self.members | other.members, self.reads | other.reads, self.through_free | other.through_free, -1, shape
+        )
 
 
 class _Fuser:
@@ -47,12 +60,18 @@ class _Fuser:
                 self.users.setdefault(v, []).append(i)
         self.outputs = set(graph.outputs)
         self.needed = self._needed()
-        self.group_of: dict[int, _Group] = {}
+        self.roots: dict[int, set[Value]] = {}
         self.final_uses: dict[Value, set[int]] = {}
-        for i in range(len(self.ops)):
-            if i in self.needed:
-                for root in self._roots(i):
-                    self.final_uses.setdefault(root, set()).add(i)
+        self.group_of: dict[int, _Group] = {}
+        self.order: list[_Group | None] = []  # a group comes after those that it reads; None where one has left
+        for i in sorted(self.needed):
+            self.roots[i], through_free = self._roots(i)
+            for root in self.roots[i]:
+                self.final_uses.setdefault(root, set()).add(i)
+            op = self.ops[i]
+            shape = op.result.shape if op.kind.family == "elementwise" and not is_free(op) else None
+            self.group_of[i] = _Group({i}, self._made(self.roots[i]), self._made(through_free), len(self.order), shape)
+            self.order.append(self.group_of[i])
 
     def _needed(self) -> set[int]:
         """Ops that some buffer or kernel must exist for: all but the free ones that only kernels read."""
@@ -92,17 +111,23 @@ class _Fuser:
         op = self.ops[j]
         return op.kind.name == "constant" and op.attrs["value"].ndim > 0
 
-    def _roots(self, i: int) -> set[Value]:
-        """Values that op i reads: a kernel looks through free ops, what stands alone reads its operands."""
+    def _roots(self, i: int) -> tuple[set[Value], set[Value]]:
+        """Values that op i reads, and those of them that it reads through free ops, as kernels do."""
         if self._standalone(i):
-            return set(self.ops[i].operands)
-        out: set[Value] = set()
+            return set(self.ops[i].operands), set()
+        roots: set[Value] = set()
+        through_free: set[Value] = set()
         for j in self.closure([i]):
             for v in self.ops[j].operands:
                 k = self.at.get(v)
                 if k is None or not is_free(self.ops[k]) or self._is_buffer(k):
-                    out.add(v)
-        return out
+                    roots.add(v)
+                    if j != i:
+                        through_free.add(v)
+        return roots, through_free
+
+    def _made(self, values: Iterable[Value]) -> set[int]:
+        return {self.at[v] for v in values if v in self.at}
 
     def stored(self, members: set[int]) -> list[Value]:
         """Results of members that something outside the group reads."""
@@ -115,70 +140,72 @@ class _Fuser:
         return out
 
     def run(self) -> Graph:
-        for i in range(len(self.ops)):
-            if i not in self.needed or self._standalone(i):
-                continue
-            group = _Group({i})
-            for j in () if is_alone(self.ops[i]) else self._makers(i):
-                other = self.group_of.get(j)
-                if other is None or other is group or group.members & other.members:
-                    continue
-                union = group.members | other.members
-                if self._one_kernel(union):
-                    group = _Group(union)
-                    for m in union:
-                        self.group_of[m] = group
-            for m in group.members:
-                self.group_of[m] = group
+        for i in sorted(self.needed):
+            if self._joinable(i):
+                for j in self._neighbours(i):
+                    self._join(self.group_of[j], self.group_of[i])
         return self._emit()
 
-    def _makers(self, i: int) -> list[int]:
+    def _joinable(self, i: int) -> bool:
+        return not self._standalone(i) and not is_alone(self.ops[i])
+
+    def _neighbours(self, i: int) -> list[int]:
         """Ops whose kernels might take op i in: makers of what it reads, then readers of the same values."""
-        roots = self._roots(i)
-        makers = sorted({self.at[v] for v in roots if v in self.at}, reverse=True)
+        makers = self._made(self.roots[i])
         siblings: set[int] = set()
-        for v in roots:
+        for v in self.roots[i]:
             if v.type.size > 1:
                 siblings |= {u for u in self.final_uses.get(v, ()) if u < i}
-        return makers + sorted(siblings - set(makers), reverse=True)
+        found = sorted(makers, reverse=True) + sorted(siblings - makers, reverse=True)
+        return [j for j in found if self._joinable(j)]
 
-    def _one_kernel(self, union: set[int]) -> bool:
-        if len(union) > MAX_GROUP or self._cyclic(union):
-            return False
-        inside = self.closure(union)
-        return solve([self.ops[i] for i in inside], self.stored(union)) is not None
+    def _join(self, one: _Group, other: _Group) -> None:
+        """Make one group of two, if they can be one kernel."""
+        if one is other or len(one.members) + len(other.members) > MAX_GROUP:
+            return
+        first, last = (one, other) if one.place < other.place else (other, one)
+        between = self._between(first, last)
+        if between is None or not self._one_kernel(first, last):
+            return
+        union = first.joined(last)
+        for m in union.members:
+            self.group_of[m] = union
+        waited_for = sorted(between, key=lambda g: g.place)
+        rest = [g for g in self.order[first.place + 1 : last.place] if g is not None and g not in between]
+        region = [*waited_for, union, *rest]
+        for place, group in enumerate(region, first.place):
+            self.order[place] = group
+            group.place = place
+        for place in range(first.place + len(region), last.place + 1):
+            self.order[place] = None
 
-    def _cyclic(self, union: set[int]) -> bool:
-        """Does a path leave the union and come back?"""
-        low = min(union)
-        todo = [self.at[v] for i in union for v in self._roots(i) if v in self.at]
-        seen: set[int] = set()
+    def _between(self, first: _Group, last: _Group) -> set[_Group] | None:
+        """The groups after `first` that `last` waits for; None if one of them waits for `first`."""
+        found: set[_Group] = set()
+        todo = [last]
         while todo:
-            j = todo.pop()
-            if j in seen or j in union:
-                continue
-            seen.add(j)
-            group = self.group_of.get(j)
-            members = group.members if group else {j}
-            if max(members) < low:  # all of it comes before the union
-                continue
-            for m in members:
-                for v in self._roots(m):
-                    k = self.at.get(v)
-                    if k is None:
-                        continue
-                    if k in union:
-                        return True
-                    todo.append(k)
-        return False
+            group = todo.pop()
+            for i in group.reads:
+                maker = self.group_of[i]
+                if maker is first and group is not last:
+                    return None  # a path leaves the union and comes back
+                if maker.place > first.place and maker is not group and maker not in found:
+                    found.add(maker)
+                    todo.append(maker)
+        return found
+
+    def _one_kernel(self, one: _Group, other: _Group) -> bool:
+        moved = one.through_free & other.members or other.through_free & one.members
+        if one.shape is not None and one.shape == other.shape and not moved:
+            return True  # elementwise and of one shape: one loop
+        union = one.members | other.members
+        return solve([self.ops[i] for i in self.closure(union)], self.stored(union)) is not None
 
     def _emit(self) -> Graph:
         """The graph of calls, in an order in which every call comes after what it reads."""
         units: dict[int, list[int]] = {}
         for i in sorted(self.needed):
-            group = self.group_of.get(i)
-            key = min(group.members) if group else i
-            units.setdefault(key, []).append(i)
+            units.setdefault(min(self.group_of[i].members), []).append(i)
         unit_of = {i: key for key, members in units.items() for i in members}
         done: set[int] = set()
         order: list[int] = []
@@ -203,7 +230,7 @@ class _Fuser:
         ops: list[Op] = []
         for key in order:
             members = units[key]
-            if key in self.group_of:
+            if not self._standalone(key):
                 ops.append(self._cut(set(members), f"k{sum(o.kind is call for o in ops)}"))
             else:
                 ops.append(self.ops[key])
@@ -213,10 +240,7 @@ class _Fuser:
         own = unit_of[members[0]]
         found: set[int] = set()
         for i in members:
-            for v in self._roots(i):
-                j = self.at.get(v)
-                if j is not None and j in unit_of and unit_of[j] != own:
-                    found.add(unit_of[j])
+            found |= {unit_of[j] for j in self._made(self.roots[i]) if unit_of[j] != own}
         return sorted(found)
 
     def _cut(self, members: set[int], name: str) -> Op:
