@@ -105,7 +105,7 @@ class _Rows:
         if name in ("max", "min") and not count:
             name = "sum"
         if name == "prod":
-            x = REGISTRY["tanh"](x) * (1 / max(count, 1)) + 1.0
+            x = REGISTRY["tanh"](x) * (0.5 / math.sqrt(max(count, 1))) + 1.0
         y = REGISTRY[name](x, axes=axes)
         if name == "sum" and self.rnd.random() < 0.8:
             y = y * (1 / max(count, 1))

@@ -203,6 +203,24 @@ def test_a_path_through_another_kernel_is_not_closed():
     assert shape_of(check_fused(graph, random_arguments(graph, 0))) == ["k", "k", "k"]
 
 
+def test_a_path_through_kernels_that_began_earlier_is_not_closed():
+    """c and f wait for d, d for b, b for a, and a's kernel, which began first, has taken in e, which reads c."""
+    graph = graph_of("""
+        def main(x: f64[2, 2], p: f64[1]) -> (f64[1], f64[2, 2]):
+            a: f64[2, 2] = exp(x)
+            s: f64 = sum(a, axes=(0, 1))
+            b: f64[2, 2] = div(a, s)
+            t: f64[2] = sum(b, axes=(1,))
+            c: f64[1] = tanh(p)
+            e: f64[2, 2] = mul(a, c)
+            r: f64[1] = slice(t, start=(1,), stop=(2,), step=(1,))
+            d: f64[1] = sin(r)
+            f: f64[1] = add(c, d)
+            return f, e
+    """)
+    assert shape_of(check_fused(graph, random_arguments(graph, 0))) == ["k", "k", "k", "k"]
+
+
 def test_a_transpose_for_the_library_is_a_buffer_of_its_own():
     """The product reads the transposed array, and what reads the product may not be in the transpose's kernel."""
     graph = graph_of("""
