@@ -310,7 +310,8 @@ def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement], h
     return "\n".join(lines) + "\n"
 
 
-def _unpacking(name: str, buffers: Sequence[Buffer]) -> str:
+def unpacking(name: str, buffers: Sequence[Buffer]) -> str:
+    """`@name`, which takes the buffers of `@name_body` from an array of pointers."""
     lines = [f"define internal void @{name}(ptr %args, i64 %chunk) nounwind {{"]
     args = []
     for i in range(len(buffers)):
@@ -337,7 +338,7 @@ def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> s
         how = "alwaysinline" if k.name in inlined else "noinline"
         parts.append(_function(k.name, k.buffers, k.body, how))
         if k.chunks > 1:
-            parts.append(_unpacking(k.name, k.buffers))
+            parts.append(unpacking(k.name, k.buffers))
         if k.final:
             parts.append(_function(f"{k.name}_final", k.buffers, k.final, how))
     if any(b.role == "error" for k in kernels for b in k.buffers):

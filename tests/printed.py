@@ -15,7 +15,7 @@ import weft
 from weft.codegen import numba_cpu, numba_cuda
 from weft.codegen.cuda_block import GPU, Launch
 from weft.codegen.kernel import Kernel
-from weft.codegen.llvm import module, print_kernels
+from weft.codegen.llvm import module, print_kernels, unpacking
 from weft.codegen.lower import lower
 from weft.codegen.tiling import BLOCKS, THREADS, Tiling
 from weft.ir import NAMES, Graph
@@ -58,6 +58,8 @@ def native_drivers(kernels: Sequence[Kernel]) -> Drivers:
     wrappers = []
     for k in kernels:
         for name in (k.name, f"{k.name}_final") if k.final else (k.name,):
+            if name != k.name or k.chunks == 1:  # what only a step calls takes its buffers one by one
+                wrappers.append(unpacking(name, k.buffers))
             call = f"call void @{name}(ptr %a, i64 %c)"
             wrappers.append(f"define void @run_{name}(ptr %a, i64 %c) {{\n {call}\n ret void\n}}")
     library = native.build(module("\n".join([print_kernels(kernels), *wrappers])))
@@ -187,7 +189,8 @@ def shares(x):
 
 
 def moved(x, i):
-    return np.concatenate([x[::-1, 1:], x[:1, 1:] * 0, x[i][:, :-1]]).sum(1), x[i, ::2].T * 2, np.pad(x, 1).sum(0)
+    taken = np.take(x, i, axis=0, mode="clip")  # x[i] checks its places, which only a CPU's threads do yet
+    return np.concatenate([x[::-1, 1:], x[:1, 1:] * 0, taken[:, :-1]]).sum(1), taken[:, ::2].T * 2, np.pad(x, 1).sum(0)
 
 
 def array(*shape, dtype=np.float64, seed=0):
