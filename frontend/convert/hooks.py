@@ -31,6 +31,7 @@ from weft.frontend.convert.stores import (
     set_item,
     set_item_of,
     take_over,
+    unpack,
 )
 from weft.frontend.numpy_api.writable import CREATED, owned
 from weft.frontend.operators import named
@@ -41,7 +42,7 @@ UNROLL_UP_TO = 8  # trips: shorter loops over a known range are unrolled
 UNROLL_NESTED_UP_TO = 3  # where another loop is inside
 
 __all__ = [
-    "Undefined", "augment", "augment_item", "augment_item_of", "get_item", "set_item", "set_item_of", "slice",
+    "Undefined", "augment", "augment_item", "augment_item_of", "get_item", "set_item", "set_item_of", "slice", "unpack",
 ]  # fmt: skip
 slice = builtins.slice
 _HOOKS = sys.modules[__name__]

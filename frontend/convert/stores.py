@@ -32,6 +32,16 @@ def get_item(target: Any, key: Any) -> Any:
     return named(target[key], 2)
 
 
+def unpack(value: Any, count: int) -> tuple[Any, ...]:
+    """What `a[i], b = value` unpacks. Raises ValueError when the number of items is another."""
+    items = tuple(value)
+    if len(items) != count:
+        few = len(items) < count
+        raise ValueError(f"not enough values to unpack (expected {count}, got {len(items)})" if few
+                         else f"too many values to unpack (expected {count})")  # fmt: skip
+    return items
+
+
 def set_item(target: Any, key: Any, value: Any) -> Any:
     """`target[key] = value` of a variable; what it is to hold from now on."""
     if type(target) is np.ndarray:

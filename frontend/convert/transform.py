@@ -153,6 +153,8 @@ class _Function(ast.NodeTransformer):
         return _at(ast.Expr(self._hook("assert_", parts, node)), node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
+        if len(node.targets) == 1 and _stores_elements(node.targets[0]):
+            return self._unpacked(node)
         value = self.visit(node.value)
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Subscript):
             target = node.targets[0]
@@ -160,6 +162,19 @@ class _Function(ast.NodeTransformer):
         node.targets = [self._target(t) for t in node.targets]
         node.value = value
         return node
+
+    def _unpacked(self, node: ast.Assign) -> list[ast.stmt]:
+        """`a[i], b = v` one after the other."""
+        target: Any = node.targets[0]
+        self.count += 1
+        name = f"parts_{self.count}__"
+        parts = self._hook("unpack", [self.visit(node.value), ast.Constant(len(target.elts))], node)
+        found: list[ast.stmt] = [_at(ast.Assign([ast.Name(name, ast.Store())], parts), node)]
+        for i, element in enumerate(target.elts):
+            item = _at(ast.Subscript(_load(name), ast.Constant(i), ast.Load()), element)
+            made = self.visit_Assign(_at(ast.Assign([element], item), node))
+            found += made if isinstance(made, list) else [made]
+        return found
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
         name = ast.Constant(type(node.op).__name__)
@@ -294,6 +309,13 @@ class _Function(ast.NodeTransformer):
         listed, stored = _names(names), _names(n for n in names if names[n])
         state = self._hook("state", [listed, ast.Tuple(getters, ast.Load()), _load(name), stored], at)
         return [_moved(_parse("\n".join(lines)), at)], state
+
+
+def _stores_elements(target: ast.expr) -> bool:
+    """A tuple of targets with `a[i]` among them."""
+    if not isinstance(target, ast.Tuple | ast.List) or any(isinstance(e, ast.Starred) for e in target.elts):
+        return False
+    return any(isinstance(n, ast.Subscript) for n in ast.walk(target))
 
 
 def _key(key: ast.expr) -> ast.expr:
