@@ -75,7 +75,7 @@ class _Fuser:
     def _kept(self) -> set[int]:
         """Small parts of arrays that are written before the part's readers come: they are read ahead of the write."""
         found: set[int] = set()
-        for i, op in enumerate(self.ops):
+        for i, _ in enumerate(self.ops):
             for v in self._overwritten(i):
                 for j in self.users[v]:
                     part = self.ops[j]
