@@ -11,7 +11,7 @@ whose regions are fused in the same way (each is given values of its own: from h
 A write to a part of an array takes in what it writes, unless that reads elements that were overwritten by then: then
 what it writes is made first (or, where the part is most of the array, the array is written anew, by the same kernel).
 Whoever reads an array before a part of it is overwritten stays in front of that write, so that the write may be done
-in place.
+in place; a small part that is read before, and used after it, is kept in a buffer of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from weft.ir.space import CHEAP, SCATTERS, WINDOWS, is_alone, leaves
 from weft.ir.space import is_free as is_movement
 from weft.ir.writes import solve_writes, untouched, window
 
+SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
+WINDOW_READS = frozenset({"slice", "dynamic_slice"})
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 ALONE = frozenset({"call", "reshape"})
 ALONE_FAMILIES = frozenset({"control", "stack"})
@@ -56,6 +58,7 @@ class _Fuser:
             for v in op.operands:
                 self.users.setdefault(v, []).append(i)
         self.outputs = set(graph.outputs)
+        self.kept = self._kept()
         self.apart: set[int] = set()  # writes of what is made by another kernel
         self.apart.update(
             i for i, op in enumerate(self.ops) if op.kind.name in WINDOWS and not self._fits({i}, [op.result])
@@ -68,6 +71,29 @@ class _Fuser:
                 for root in self._roots(i):
                     self.final_uses.setdefault(root, set()).add(i)
         self.after = {i: self._readers_before(i) for i in self.needed}
+
+    def _kept(self) -> set[int]:
+        """Small parts of arrays that are written before the part's readers come: they are read ahead of the write."""
+        found: set[int] = set()
+        for i, _ in enumerate(self.ops):
+            for v in self._overwritten(i):
+                for j in self.users[v]:
+                    part = self.ops[j]
+                    if j < i and part.kind.name in WINDOW_READS and part.result.type.size * SMALL_PART <= v.type.size:
+                        if max(self._readers(j), default=j) > i:
+                            found.add(j)
+        return found
+
+    def _readers(self, i: int) -> set[int]:
+        """Who reads op i, through free ops."""
+        found: set[int] = set()
+        todo = [i]
+        while todo:
+            for u in self.users.get(self.ops[todo.pop()].result, ()):
+                if u not in found:
+                    found.add(u)
+                    todo += [u] if is_free(self.ops[u]) else []
+        return found
 
     def _needed(self) -> set[int]:
         """Ops that some buffer or kernel must exist for: all but the free ones that only kernels read."""
@@ -128,9 +154,9 @@ class _Fuser:
         return sorted(seen)
 
     def _is_buffer(self, j: int) -> bool:
-        """A free op whose value is a buffer of its own that kernels may as well read: large constants."""
+        """A free op whose value is a buffer of its own: large constants, and what is kept."""
         op = self.ops[j]
-        return op.kind.name == "constant" and op.attrs["value"].ndim > 0
+        return j in self.kept or (op.kind.name == "constant" and op.attrs["value"].ndim > 0)
 
     def _roots(self, i: int) -> set[Value]:
         """Values that op i reads: a kernel looks through free ops, what stands alone reads its operands."""
@@ -208,8 +234,7 @@ class _Fuser:
         return True
 
     def _cyclic(self, union: set[int]) -> bool:
-        """Does a path leave the union and come back?"""
-        low = min(union)
+        """Does a path leave the union and come back? It may do so through a group that began earlier."""
         todo = [j for i in union for j in self._ahead(i)]
         seen: set[int] = set()
         while todo:
@@ -218,10 +243,7 @@ class _Fuser:
                 continue
             seen.add(j)
             group = self.group_of.get(j)
-            members = group.members if group else {j}
-            if max(members) < low:  # all of it comes before the union
-                continue
-            for m in members:
+            for m in group.members if group else (j,):
                 for k in self._ahead(m):
                     if k in union:
                         return True

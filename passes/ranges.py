@@ -2,7 +2,7 @@
 
     for i in range(n):  x[bound(i, size=n)]                   ->  x[i]
     where(i < 0, i + n, i)  with  0 <= i                      ->  i < 0 is False (and simplify does the rest)
-    mod(i, n), minimum(maximum(i, 0), n)  with  0 <= i < n    ->  i
+    mod(i, n), minimum(maximum(i, 0), n)  with  0 <= i < n    ->  i        likewise i & 7, which is mod(i, 8)
 
 Every integer and bool value has an interval that holds all its elements, found in one walk of the ops. A loop's
 variable is between its ends; of a carried value nothing is assumed but its initial interval, if every trip keeps it.
@@ -108,6 +108,7 @@ def _needless(op: Op, known: _Known, build: Builder) -> Value | None:
         return _decided(op, DECIDED[name](a, b), known, build)
     keeps_first = {
         "mod": 0 <= a[0] and a[1] < b[0],
+        "bitwise_and": b[0] == b[1] and b[0] & (b[0] + 1) == 0 and within(a, (0, b[0])),
         "minimum": a[1] <= b[0],
         "maximum": a[0] >= b[1],
     }.get(name, False)
@@ -175,6 +176,17 @@ def _floordiv(op: Op, given: list[Interval | None]) -> Interval | None:
     return _corners(lambda x, y: x // y)(op, given) if divisor is not None and divisor[0] > 0 else None
 
 
+def _bitwise_and(op: Op, given: list[Interval | None]) -> Interval | None:
+    """No more than an operand that is not negative."""
+    most = [i[1] for i in given if i is not None and i[0] >= 0]
+    return (0, min(most)) if most else None
+
+
+def _right_shift(op: Op, given: list[Interval | None]) -> Interval | None:
+    by = given[1]
+    return _corners(lambda x, k: x >> k)(op, given) if by is not None and 0 <= by[0] <= by[1] < 64 else None
+
+
 def _where(op: Op, given: list[Interval | None]) -> Interval | None:
     if given[0] in ((0, 0), (1, 1)):
         return given[1] if given[0] == (1, 1) else given[2]
@@ -199,6 +211,8 @@ RULES: dict[str, Rule] = {
     "neg": lambda op, given: given[0] and (-given[0][1], -given[0][0]),
     "mod": _mod,
     "floordiv": _floordiv,
+    "bitwise_and": _bitwise_and,
+    "right_shift": _right_shift,
     "bound": _bound,
     "cast": lambda op, given: given[0],
     "where": _where,

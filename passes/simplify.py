@@ -248,6 +248,27 @@ def div_exact(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
     return _spread(ctx, ctx.emit("mul", v[0], ctx.scalar(1 / float(c), v[0].dtype)), v)
 
 
+def floordiv_power(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # n // 2^k -> n >> k: both round down
+    k = _exponent(ctx.constant(v[1])) if v[0].type.is_integer else None
+    if k is None:
+        return None
+    return _spread(ctx, ctx.emit("right_shift", v[0], ctx.scalar(k, v[0].dtype)) if k else v[0], v)
+
+
+def mod_power(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
+    # n % 2^k -> n & (2^k - 1): not negative, as 2^k is not
+    k = _exponent(ctx.constant(v[1])) if v[0].type.is_integer else None
+    if k is None:
+        return None
+    return _spread(ctx, ctx.emit("bitwise_and", v[0], ctx.scalar((1 << k) - 1, v[0].dtype)), v)
+
+
+def _exponent(c: Any) -> int | None:
+    """k of an integer 2^k."""
+    return int(c).bit_length() - 1 if c is not None and c > 0 and int(c) & (int(c) - 1) == 0 else None
+
+
 def neg_neg(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
     # --x -> x
     n = ctx.made_by(v[0], "neg")
@@ -292,6 +313,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "sub": (sub_nothing, sub_negative),
     "mul": (mul_one, mul_minus_one),
     "div": (div_exact,),
+    "floordiv": (floordiv_power,),
+    "mod": (mod_power,),
     "neg": (neg_neg,),
     "cast": (cast_same, cast_back),
     "where": (where_known, where_same),

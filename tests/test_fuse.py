@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import BY_NAME
 from rewriting import check, graph_of, same_bits
 from row_programs import row_program
 from strategies import graphs, random_arguments
@@ -14,6 +15,7 @@ import weft
 from weft.codegen.lower import lower
 from weft.ir import REGISTRY, Builder, TensorType
 from weft.ir.interpret import interpret
+from weft.ir.plan import Loop
 from weft.ir.space import ONE_ROW, solve
 from weft.ir.verify import verify
 from weft.ir.writes import in_place
@@ -423,3 +425,46 @@ def test_rule_of_ops_with_no_place():
     with pytest.raises(ValueError, match="not one kernel"):
         lower(graph)
     assert REGISTRY["sum"].family == "reduce"
+
+
+def test_an_element_that_is_used_after_it_is_overwritten_is_read_before():
+    """Else the whole array would be copied for it. Half of the array is not kept: it is as much work as the copy."""
+    graph = graph_of("""
+        def main(x: f64[64], i: i64, v: f64[1], w: f64[32]) -> (f64[64], f64[1], f64[32]):
+            a: f64[1] = dynamic_slice(x, i, sizes=(1,))
+            h: f64[32] = slice(x, start=(0,), stop=(32,), step=(1,))
+            y: f64[64] = dynamic_update(x, v, i)
+            s: f64 = sum(y, axes=(0,))
+            b: f64[1] = add(a, s)
+            c: f64[32] = mul(h, s)
+            return y, b, c
+    """)
+    fused = fuse(graph)
+    verify(fused)
+    made = [[op.kind.name for op in call.regions[0].ops] for call in fused.ops]
+    first = next(names for names in made if "dynamic_update" in names)
+    assert "dynamic_slice" in first and first.index("dynamic_slice") < first.index("dynamic_update")
+    assert all("dynamic_slice" not in names for names in made if names is not first)
+    assert not any(names == ["slice"] for names in made)
+
+
+@pytest.mark.parametrize("name", ["gauss_seidel", "lu", "red_black_sor", "dynamic_time_warping", "thomas"])
+def test_gradients_of_element_loops_copy_nothing_in_them(name):
+    """A trip forward or back takes the time of its elements, not that of its arrays."""
+    program = BY_NAME[name]
+    given = program.arguments(np.random.default_rng(0), 16, 16)
+    stages = weft.compile(weft.grad(lambda *a: np.sum(program.function(*a)), argnums=program.smooth)).lower(*given)
+    inner = [loop for loop in loops_of(stages.memory) if not list(loops_of(loop.body))]
+    assert len(inner) >= 2
+    for loop in inner:
+        assert not loop.body.copies and not any(p.kind == "arena" for p in loop.body.place.values())
+        assert len(loop.body.pointers) == len([p for p in set(loop.body.place.values()) if p.kind == "pointer"])
+        assert loop.order == sorted(loop.order)
+
+
+def loops_of(plan):
+    for inner in plan.nested.values():
+        if isinstance(inner, Loop):
+            yield inner
+        for below in (inner.body,) if isinstance(inner, Loop) else inner.plans:
+            yield from loops_of(below)

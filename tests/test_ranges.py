@@ -78,6 +78,12 @@ CLIPPED = """\
         ("    j: i64 = add(i, i64(1))\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(10)", 1, False),
         ("    j: i64 = floordiv(i, i64(2))\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(20)", 1, True),
         ("    j: i64 = mod(n, i64(10))\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(2)", 1, True),
+        ("    j: i64 = bitwise_and(n, i64(7))\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(2)", 1, True),
+        ("    j: i64 = bitwise_and(n, i64(-8))\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(2)", 1, False),
+        ("    j: i64 = right_shift(i, i64(1))\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(20)", 1, True),
+        ("    j: i64 = right_shift(i, n)\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(20)", 1, False),
+        ("    j: i64 = bitwise_and(i, i64(15))\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(10)", 1, True),
+        ("    j: i64 = bitwise_and(i, i64(5))\n    k: i64 = bound(j, size=4, axis=0)", "i64(0), i64(4)", 1, True),
         ("    j: i64 = neg(i)\n    k: i64 = bound(j, size=10, axis=0)", "i64(-9), i64(1)", 1, True),
         ("    j: i64 = mul(i, i)\n    k: i64 = bound(j, size=10, axis=0)", "i64(0), i64(4)", 1, True),
         ("    j: i64 = mul(i, i64(4611686018427387904))\n    k: i64 = bound(j, size=10, axis=0)",
@@ -88,6 +94,7 @@ def test_what_goes_and_what_stays(body, ends, step, goes):
     graph = loop(body, ends, step)
     found = kinds(simplify(ranges(graph)))
     assert ("bound" not in found) == goes
+    assert ("bitwise_and" in found) == ("bitwise_and" in body and "i64(15)" not in body)
     if goes and body in (WRAPPED, CLIPPED):
         assert not {"where", "less", "minimum", "maximum", "mod"} & set(found)
 

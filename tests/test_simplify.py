@@ -128,6 +128,45 @@ FIRE = {
             return a, b, x, e, g
         """,
     ),
+    "floordiv_power": (
+        """
+        def main(n: i64[3], m: u8, x: f64) -> (i64[3], u8, i64[3], i64[3], f64, i64[3]):
+            a: i64[3] = floordiv(n, i64(8))
+            b: u8 = floordiv(m, u8(128))
+            c: i64[3] = floordiv(n, i64(1))
+            d: i64[3] = floordiv(n, i64(6))
+            e: f64 = floordiv(x, f64(2.0))
+            f: i64[3] = floordiv(n, i64(-2))
+            return a, b, c, d, e, f
+        """,
+        """
+            a: i64[3] = right_shift(n, i64(3))
+            b: u8 = right_shift(m, u8(7))
+            d: i64[3] = floordiv(n, i64(6))
+            e: f64 = floordiv(x, f64(2.0))
+            f: i64[3] = floordiv(n, i64(-2))
+            return a, b, n, d, e, f
+        """,
+    ),
+    "mod_power": (
+        """
+        def main(n: i8[3], m: u64, x: f64) -> (i8[3], u64, i8[3], i8[3], f64):
+            a: i8[3] = mod(n, i8(64))
+            b: u64 = mod(m, u64(9223372036854775808))
+            c: i8[3] = mod(n, i8(1))
+            d: i8[3] = mod(n, i8(-128))
+            e: f64 = mod(x, f64(2.0))
+            return a, b, c, d, e
+        """,
+        """
+            a: i8[3] = bitwise_and(n, i8(63))
+            b: u64 = bitwise_and(m, u64(9223372036854775807))
+            c: i8[3] = bitwise_and(n, i8(0))
+            d: i8[3] = mod(n, i8(-128))
+            e: f64 = mod(x, f64(2.0))
+            return a, b, c, d, e
+        """,
+    ),
     "neg_neg": (
         """
         def main(x: f32[3], n: u8) -> (f32[3], u8):

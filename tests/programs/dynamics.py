@@ -139,7 +139,6 @@ PROGRAMS = [
         (3, 20),
         (3, 10_000),
         (0, 1, 2, 3),
-        njit=False,
     ),
     Program(
         adaptive_rk23,

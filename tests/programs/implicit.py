@@ -83,8 +83,6 @@ def _tridiagonal(rng, n, trips):
 
 PROGRAMS = [
     Program(thomas, _tridiagonal, (0, 12), (0, 100_000), (0, 1, 2, 3)),
-    Program(
-        crank_nicolson, lambda rng, n, trips: (rng.random(n), 0.5, trips), (10, 9), (1000, 500), (0, 1), njit=False
-    ),
+    Program(crank_nicolson, lambda rng, n, trips: (rng.random(n), 0.5, trips), (10, 9), (1000, 500), (0, 1)),
     Program(adi, lambda rng, n, trips: (rng.random((n, n)), trips), (12, 9), (100, 50), (0,)),
 ]

@@ -161,7 +161,6 @@ PROGRAMS = [
         lambda rng, n, trips: (np.array([1.0, *rng.random(n) / 4, -1.0]), 0.0, 2.0, 1e-12),
         (9, 1),
         (100, 1),
-        njit=False,
     ),
     Program(gradient_descent, _regression, (20, 20), (500, 1000), (0, 2, 3)),
     Program(
