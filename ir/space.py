@@ -364,7 +364,7 @@ def _read_elsewhere(graph: Graph) -> set[Value]:
 def in_place(graph: Graph) -> set[tuple[int, int]]:
     """Pairs (output, input) of a kernel that may share a buffer.
 
-    Every element of the input is read before, and only where, the output's element is written: one loop (no
+    Every element of the input is read before, and only where, the output's element is written, once: one loop (no
     row reductions), the same axes for both, no movement between the buffer and its readers.
     """
     space = solve(graph.ops, graph.outputs)
@@ -382,6 +382,9 @@ def in_place(graph: Graph) -> set[tuple[int, int]]:
             if maker is None or y.type != x.type:
                 continue
             late = maker in space.final or maker in space.reductions
+            mask = {a for a in space.axes[y] if a is not None}
+            if late and mask and mask != set(space.inner):
+                continue  # the loop over the columns would come to an element again
             same = all(
                 space.axes.get((op, p), ()) == space.axes[y] and (op in space.final) == late for op, p in uses
             )

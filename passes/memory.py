@@ -103,7 +103,7 @@ class _Planner:
         for v in graph.outputs:
             self.last[self._root(v)] = len(graph.ops)
         self.position = {v: i for i, v in enumerate(graph.inputs)}
-        self.donated = {i for i in donated if self._root(graph.inputs[i]) not in map(self._root, graph.outputs)}
+        self.donated = set(donated)
 
     def _root(self, v: Value) -> Value:
         return self.root.get(v, v)

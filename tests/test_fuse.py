@@ -386,6 +386,14 @@ IN_PLACE = {
     "summed on the way": ("x: f32[2, 3]", ["s: f32[2, 3] = exp(x)", "t: f32 = sum(s, axes=(0, 1))"], "s, t", {(0, 0)}),
     "written at the end, read before": (
         "x: f32[2, 3], y: f32[3]", ["s: f32[3] = sum(x, axes=(0,))", "t: f32[3] = add(s, y)"], "t", {(0, 1)}),
+    "written at the end, once for every column": (
+        "x: f32[4, 2, 3], y: f32[3]",
+        ["s: f32[2, 3] = sum(x, axes=(0,))", "t: f32 = sum(x, axes=(0, 1, 2))", "u: f32[3] = mul(y, t)"],
+        "s, u", set()),
+    "one number at the end": (
+        "x: f32[4, 3], y: f32[3], z: f32",
+        ["s: f32[3] = sum(x, axes=(0,))", "t: f32 = sum(x, axes=(0, 1))", "u: f32[3] = mul(y, t)", "v: f32 = mul(z, t)"],
+        "s, u, v", {(0, 1), (1, 1), (2, 2)}),
     "read by rows, written at the end": (
         "x: f32[2, 3], y: f32[3]",
         ["a: f32[2, 3] = mul(x, y)", "s: f32[3] = sum(a, axes=(0,))", "t: f32[3] = mul(s, f32(2.0))"], "t", set()),
