@@ -33,7 +33,7 @@ class _Group:
     """Ops, by position, that a kernel is asked to compute (free ops are added when it is cut out).
 
     reads: the ops whose results the members read, through_free: those that they read through free ops; place: in
-    the order of groups; shape: of every member's result, where all are elementwise and alike.
+    the order of groups; shape: of every member's result, where all are elementwise, alike, and in one loop.
     """
 
     members: set[int]
@@ -42,11 +42,15 @@ class _Group:
     place: int
     shape: tuple[int, ...] | None
 
+    def alike(self, other: _Group) -> bool:
+        """Are both elementwise and of one shape, and neither reads the other through movement?"""
+        moved = self.through_free & other.members or other.through_free & self.members
+        return self.shape is not None and self.shape == other.shape and not moved
+
     def joined(self, other: _Group) -> _Group:
-        shape = self.shape if self.shape == other.shape else None
-        return _Group(
-            self.members | other.members, self.reads | other.reads, self.through_free | other.through_free, -1, shape
-        )
+        members, reads = self.members | other.members, self.reads | other.reads
+        through_free, shape = self.through_free | other.through_free, self.shape if self.alike(other) else None
+        return _Group(members, reads, through_free, -1, shape)
 
 
 class _Fuser:
@@ -195,9 +199,8 @@ class _Fuser:
         return found
 
     def _one_kernel(self, one: _Group, other: _Group) -> bool:
-        moved = one.through_free & other.members or other.through_free & one.members
-        if one.shape is not None and one.shape == other.shape and not moved:
-            return True  # elementwise and of one shape: one loop
+        if one.alike(other):
+            return True
         union = one.members | other.members
         return solve([self.ops[i] for i in self.closure(union)], self.stored(union)) is not None
 

@@ -245,6 +245,18 @@ def test_movement_is_read_where_each_reader_needs_it():
     assert shape_of(check_fused(graph, random_arguments(graph, 0))) == ["k"]
 
 
+def test_elementwise_ops_that_movement_parts_are_not_taken_for_one_loop():
+    """b reads a turned: with what is added to it later, that is no plain chain any more."""
+    build = Builder("main")
+    x, y = (build.input(TensorType("f64", (3, 3)), n) for n in "xy")
+    a = x * y
+    b = REGISTRY["transpose"](REGISTRY["exp"](a), perm=(1, 0)) + y
+    c = b * x
+    d = REGISTRY["sin"](a) + c
+    graph = build.finish([d + a, c])
+    check_fused(graph, random_arguments(graph, 0))
+
+
 def test_a_number_that_waits_for_a_reduction_is_no_source():
     """The broadcast of a full reduction is ready after all rows, wherever it is read from."""
     graph = graph_of("""
