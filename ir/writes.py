@@ -165,6 +165,9 @@ def _whole(graph: Graph, group: Stripped, space: Space) -> set[tuple[int, int]]:
             if maker is None or y.type != x.type or o in group.windows:
                 continue
             late = is_late(maker, space)
+            mask = {a for a in space.axes[y] if a is not None}
+            if late and mask and mask != set(space.inner):
+                continue  # the loop over the columns would come to an element again
             same = all(
                 space.axes.get((op, p), ()) == space.axes[y] and (op in space.final) == late for op, p in uses
             )

@@ -248,6 +248,18 @@ def test_movement_is_read_where_each_reader_needs_it():
     assert shape_of(check_fused(graph, random_arguments(graph, 0))) == ["k"]
 
 
+def test_elementwise_ops_that_movement_parts_are_not_taken_for_one_loop():
+    """b reads a turned: with what is added to it later, that is no plain chain any more."""
+    build = Builder("main")
+    x, y = (build.input(TensorType("f64", (3, 3)), n) for n in "xy")
+    a = x * y
+    b = REGISTRY["transpose"](REGISTRY["exp"](a), perm=(1, 0)) + y
+    c = b * x
+    d = REGISTRY["sin"](a) + c
+    graph = build.finish([d + a, c])
+    check_fused(graph, random_arguments(graph, 0))
+
+
 def test_a_number_that_waits_for_a_reduction_is_no_source():
     """The broadcast of a full reduction is ready after all rows, wherever it is read from."""
     graph = graph_of("""
@@ -389,6 +401,14 @@ IN_PLACE = {
     "summed on the way": ("x: f32[2, 3]", ["s: f32[2, 3] = exp(x)", "t: f32 = sum(s, axes=(0, 1))"], "s, t", {(0, 0)}),
     "written at the end, read before": (
         "x: f32[2, 3], y: f32[3]", ["s: f32[3] = sum(x, axes=(0,))", "t: f32[3] = add(s, y)"], "t", {(0, 1)}),
+    "written at the end, once for every column": (
+        "x: f32[4, 2, 3], y: f32[3]",
+        ["s: f32[2, 3] = sum(x, axes=(0,))", "t: f32 = sum(x, axes=(0, 1, 2))", "u: f32[3] = mul(y, t)"],
+        "s, u", set()),
+    "one number at the end": (
+        "x: f32[4, 3], y: f32[3], z: f32",
+        ["s: f32[3] = sum(x, axes=(0,))", "t: f32 = sum(x, axes=(0, 1))", "u: f32[3] = mul(y, t)", "v: f32 = mul(z, t)"],
+        "s, u, v", {(0, 1), (1, 1), (2, 2)}),
     "read by rows, written at the end": (
         "x: f32[2, 3], y: f32[3]",
         ["a: f32[2, 3] = mul(x, y)", "s: f32[3] = sum(a, axes=(0,))", "t: f32[3] = mul(s, f32(2.0))"], "t", set()),
