@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from weft.codegen import accumulate
+from weft.codegen.contraction import contracted, whole
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
-from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
 from weft.codegen.special import SPECIAL
 from weft.codegen.tiling import THREADS, Tiling
@@ -49,7 +49,7 @@ class Lowering:
         self.reader = Reader(self)
         self.loops: dict[Value, int] = {}
         self.kept: dict[Value, tuple[str, int]] = {}  # value -> (scratch buffer, loop that fills it)
-        self.uses = graph.uses()
+        self.alone = {v for v, n in graph.uses().items() if n == 1}
         self._stages()
 
     def _declare(self) -> None:
@@ -145,6 +145,7 @@ class Lowering:
         self.loop_count = 1 + max((at for at, _ in self.roots), default=0)
         self.asked = asked
         self._keep(asked, shown)
+        self.alone -= set(self.kept)
 
     def _reads_columns(self, op: Op) -> bool:
         return bool({a for a in self.space.of(op, 0) if a is not None} & self.col_axes)
@@ -379,34 +380,11 @@ class Lowering:
 
     def _compute(self, op: Op, home: Scope) -> str:
         """One element of an elementwise op."""
-        product = self._contracted(op)
-        if product is not None:
-            side, made = product
-            parts = [(made, 0), (made, 1), (op, 1 - side)]
-            template = "fma(a, b, c)" if op.kind.name == "add" else ("fma(-a, b, c)" if side else "fma(a, b, -c)")
-            scalar, note = expression(template, [op.result.dtype] * 3, op.result.dtype), "fma"
-        else:
-            parts = [(op, i) for i in range(len(op.operands))]
-            scalar, note = op_scalar(op), op.kind.name
+        scalar, note, parts = contracted(op, self.producer, self.alone) or whole(op)
         operands = tuple(self.operand(reader, i, home) for reader, i in parts)
         name = self.names.fresh(op.result.name or "t")
         home.statements.append(Compute(name, scalar, operands, note, op.location))
         return name
-
-    def _contracted(self, op: Op) -> tuple[int, Op] | None:
-        """Position and maker of a product that this sum or difference takes in, as one fused multiply-add.
-
-        That depends on the graph alone, never on the loop: a value has the same bits wherever it is computed, so
-        that `x == max(x)` holds. Hence also no contraction by LLVM.
-        """
-        if op.kind.name not in ("add", "sub") or op.result.dtype not in ("f32", "f64"):
-            return None
-        for side, v in enumerate(op.operands):
-            made = self.producer.get(v)
-            if made is not None and made.kind.name == "mul" and self.uses[v] == 1:
-                if v.shape == op.result.shape and v not in self.kept:
-                    return side, made
-        return None
 
 
 def lower(graph: Graph, alias: Mapping[int, int] | None = None, tiling: Tiling = THREADS) -> Kernel:

@@ -10,7 +10,6 @@ prologues and epilogues, several outputs, movement between loops. Values stay ne
 import math
 import random
 from collections.abc import Sequence
-from typing import Any
 
 from weft.ir import REGISTRY, Builder, Expr, Graph, TensorType
 from weft.ir.types import broadcast_dims

@@ -165,7 +165,8 @@ def pairwise_forces(x, m):
 
 def shifted(x):
     e = np.exp(x)
-    return np.concatenate([e[:, 1:], e[:, :1]], axis=1) + np.pad(np.tanh(x)[:, :-2], ((0, 0), (1, 1)), constant_values=0.5)
+    turned = np.concatenate([e[:, 1:], e[:, :1]], axis=1)
+    return turned + np.pad(np.tanh(x)[:, :-2], ((0, 0), (1, 1)), constant_values=0.5)
 
 
 def uniform(*shape, low=0.1, high=1.0, seed=0):
@@ -206,11 +207,13 @@ REAL = {
 # Products in every layout: einsum says what they are.
 EINSUMS = ["ij,jk->ik", "ji,jk->ik", "ij,kj->ik", "ji,kj->ik", "bij,bjk->bik", "bji,bjk->bik", "bij,bkj->bik",
            "ibj,jbk->bik", "ijb,jkb->bik", "ij,j->i", "i,ij->j", "i,i->", "i,j->ij", "bi,bi->b", "bi,bj->bij",
-           "ijk,kjl->il", "ijk,jkl->il", "bcij,cbjk->bcik", "i,bij->bj", "abi,ij->abj", "ij,ij->ij", "aibj,jkba->abik"]  # fmt: skip
+           "ijk,kjl->il", "ijk,jkl->il", "bcij,cbjk->bcik", "i,bij->bj", "abi,ij->abj", "ij,ij->ij",
+           "aibj,jkba->abik"]  # fmt: skip
 SIZES = {"i": 13, "j": 70, "k": 9, "l": 11, "b": 5, "c": 3, "a": 2}
 for _spec in EINSUMS:
     _shapes = [[SIZES[c] for c in part] for part in _spec.split("->")[0].split(",")]
-    REAL[_spec] = (lambda a, b, _spec=_spec: np.einsum(_spec, a, b), [normal(*s, seed=i) for i, s in enumerate(_shapes)])
+    _operands = [normal(*s, seed=i) for i, s in enumerate(_shapes)]
+    REAL[_spec] = (lambda a, b, _spec=_spec: np.einsum(_spec, a, b), _operands)
 
 
 def worst(got, reference):

@@ -124,7 +124,7 @@ def fused(graph: Graph) -> Graph:
 
 
 def check_plan(graph: Graph, arguments: list[np.ndarray], donated: set[int] = frozenset()) -> Plan:
-    """The plan's machine gives what a run with room for everything gives; donated buffers aside, arguments are as they were."""
+    """The plan's machine gives what a run with room for everything gives, and leaves arguments that are not donated."""
     made = plan(graph, donated)
     machine = Machine(graph, made, arguments, set(donated))
     with np.errstate(all="ignore"):
