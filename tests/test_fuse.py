@@ -407,7 +407,8 @@ IN_PLACE = {
         "s, u", set()),
     "one number at the end": (
         "x: f32[4, 3], y: f32[3], z: f32",
-        ["s: f32[3] = sum(x, axes=(0,))", "t: f32 = sum(x, axes=(0, 1))", "u: f32[3] = mul(y, t)", "v: f32 = mul(z, t)"],
+        ["s: f32[3] = sum(x, axes=(0,))", "t: f32 = sum(x, axes=(0, 1))", "u: f32[3] = mul(y, t)",
+         "v: f32 = mul(z, t)"],
         "s, u, v", {(0, 1), (1, 1), (2, 2)}),
     "read by rows, written at the end": (
         "x: f32[2, 3], y: f32[3]",
