@@ -65,6 +65,7 @@ class _Fuser:
         )
         self.needed = self._needed()
         self.group_of: dict[int, _Group] = {}
+        self.spans: dict[_Group, tuple[int, int]] = {}  # first and last op of each group of several
         self.final_uses: dict[Value, set[int]] = {}
         for i in range(len(self.ops)):
             if i in self.needed:
@@ -195,7 +196,10 @@ class _Fuser:
                     continue
                 union = group.members | other.members
                 if self._one_kernel(union):
+                    self.spans.pop(group, None)
+                    self.spans.pop(other, None)
                     group = _Group(union)
+                    self.spans[group] = min(union), max(union)
                     for m in union:
                         self.group_of[m] = group
             for m in group.members:
@@ -234,7 +238,12 @@ class _Fuser:
         return True
 
     def _cyclic(self, union: set[int]) -> bool:
-        """Does a path leave the union and come back? It may do so through a group that began earlier."""
+        """Does a path leave the union and come back?
+
+        What lies before the union's first op can't lead to it, unless a group began there and ends behind it.
+        """
+        low = min(union)
+        spanned = any(first < low <= last and first not in union for first, last in self.spans.values())
         todo = [j for i in union for j in self._ahead(i)]
         seen: set[int] = set()
         while todo:
@@ -243,7 +252,10 @@ class _Fuser:
                 continue
             seen.add(j)
             group = self.group_of.get(j)
-            for m in group.members if group else (j,):
+            members = group.members if group else {j}
+            if not spanned and max(members) < low:
+                continue
+            for m in members:
                 for k in self._ahead(m):
                     if k in union:
                         return True
