@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from noisy import check_close
+from op_cases import CASES, dtypes_of
 from row_programs import row_program
 from strategies import FLOATS, graphs, random_arguments
 
 import weft
-from weft.ir import NAMES
+from weft.ir import NAMES, Builder
 from weft.passes.differentiate import reverse
 from weft.passes.forward import forward
 from weft.pipeline import Stages
@@ -378,6 +379,20 @@ def test_a_product_has_the_same_bits_in_every_loop():
 
 
 # Scatters, gathers, joins.
+
+MOVING = [c for c in CASES if c.kind.family != "elementwise"]
+
+
+@pytest.mark.parametrize("case", MOVING, ids=str)
+def test_every_op_that_is_not_elementwise(case):
+    """The table's sample applications, in all dtypes at once."""
+    build, arguments, outputs = Builder("main"), [], []
+    for dtype in dtypes_of(case):
+        inputs = [build.input(t, "x").value for t in case.types(dtype)]
+        arguments += case.operands(dtype)
+        outputs += build.emit(case.kind, inputs, case.attrs)
+    check_compiled(build.finish(outputs), arguments)
+
 
 
 def test_scatter_add_of_repeated_indices():
