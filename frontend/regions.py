@@ -82,7 +82,7 @@ class Carry:
                 outputs = []
                 if not self.again:
                     self._check_writes(after)
-                    outputs = self.outputs(trace, after)
+                    outputs = self.values(trace, after)
             finally:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
@@ -198,21 +198,17 @@ class Carry:
             self.carried[key] = settled
             self.again = True
 
-    def outputs(self, trace: Trace, after: Sequence[Any]) -> list[Value]:
-        """The values that the region returns."""
+    def values(self, trace: Trace, variables: Sequence[Any]) -> list[Value]:
+        """What is carried, as values of `trace`, where the variables hold these."""
         anchor = Tracer(trace, trace.constant(False, "bool"))
         found = []
         for (k, n), leaf in self.carried.items():
-            found.append(read(trace, fitted(tree.leaves(after[k])[n], leaf, anchor)))
+            found.append(read(trace, fitted(tree.leaves(variables[k])[n], leaf, anchor)))
         return found + [s.value_in(trace) for s in self.arrays]
 
     def first(self, parent: Trace) -> list[Value]:
         """The carried values before the statement."""
-        anchor = Tracer(parent, parent.constant(False, "bool"))
-        found = []
-        for (k, n), leaf in self.carried.items():
-            found.append(read(parent, fitted(tree.leaves(self.start[k])[n], leaf, anchor)))
-        return found + [s.value_in(parent) for s in self.arrays]
+        return self.values(parent, self.start)
 
     @property
     def names(self) -> list[str]:

@@ -409,8 +409,6 @@ def _instead(name: str) -> str:
     known = {
         "tolist": "Return the array from the traced function and call .tolist() outside.",
         "sort": "np.sort comes later.",
-        "fill": "Write np.full_like(x, value); mutation comes later.",
-        "put": "Write np.where(mask, new, old); mutation comes later.",
         "flat": "Use x.reshape(-1).",
         "resize": "Write np.resize(x, shape); mutation comes later.",
     }

@@ -123,44 +123,36 @@ def choose(test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any
 
 def and_(*values: Callable[[], Any]) -> Any:
     """`a and b and ...`: of traced truths the logical product, the later ones seen only where the first hold."""
-    first = values[0]()
-    for i in range(1, len(values)):
-        if not is_open(first):
-            if not first:
-                return first
-            first = values[i]()
-            continue
-        rest = values[i:]
-        return _both(first, lambda rest=rest: and_(*rest), np.logical_and)  # type: ignore[misc]
-    return first
+    return _first_that(False, values)
 
 
 def or_(*values: Callable[[], Any]) -> Any:
     """`a or b or ...`."""
+    return _first_that(True, values)
+
+
+def _first_that(decides: bool, values: Sequence[Callable[[], Any]]) -> Any:
+    """The first value whose truth is `decides`, or the last."""
     first = values[0]()
     for i in range(1, len(values)):
-        if not is_open(first):
-            if first:
-                return first
-            first = values[i]()
-            continue
-        rest = values[i:]
-        return _both(first, lambda rest=rest: or_(*rest), np.logical_or)  # type: ignore[misc]
+        if is_open(first):
+            return _either(decides, first, lambda: _first_that(decides, values[i:]))  # noqa: B023  # called here
+        if bool(first) is decides:
+            return first
+        first = values[i]()
     return first
 
 
-def _both(first: Tracer, second: Callable[[], Any], ufunc: np.ufunc) -> Any:
-    """A truth and one that is looked at only if the first does not decide."""
+def _either(decides: bool, first: Tracer, rest: Callable[[], Any]) -> Any:
+    """A traced value, and the rest that is looked at only if that does not decide."""
+    known: Callable[[], Any] = lambda: first  # noqa: E731
+    other = rest
     if first.type.dtype == "bool":
-        if ufunc is np.logical_and:
-            return choose(first, lambda: _truth(second(), first), lambda: False)
-        return choose(first, lambda: True, lambda: _truth(second(), first))
-    if ufunc is np.logical_and:
-        return choose(first, second, lambda: first)
-    return choose(first, lambda: first, second)
+        known, other = lambda: decides, lambda: _truth(rest())
+    return choose(first, known, other) if decides else choose(first, other, known)
 
 
-def _truth(value: Any, like: Tracer) -> Any:
+def _truth(value: Any) -> Any:
     if type(value) is not Tracer:
         return bool(value)
     trace = youngest()
