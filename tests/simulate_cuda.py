@@ -1,18 +1,21 @@
 """Runs the printed CUDA modules of all programs in Numba's simulator; a script, since that is chosen at import.
 
 Prints a line per program that is wrong, then how many kernels ran. Threads change places often, so that a missing
-barrier shows.
+barrier shows. The simulator's own `cuda.shared.array` looks, makes and enters without a lock, so that two threads of a
+block that change places there are given two arrays: `shared_array` stands in its place.
 """
 
 import os
 import random
 import sys
+import threading
 import traceback
 import warnings
 
 os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
 
 import numpy as np
+from numba.cuda.simulator.kernelapi import FakeCUDAShared
 from printed import (
     GPU,
     IN_PLACE,
@@ -39,6 +42,14 @@ from weft.pipeline import Stages
 OPS = sorted(ALL_OPS - JUMPS - STEEP - {"dot", "scatter_add"})
 ON_A_GPU = ("softmax, backward", "everything")  # launched as there, which is slow
 done = {"kernels": 0}
+allocating = threading.Lock()
+
+
+def shared_array(self, shape, dtype):
+    """One array for each line of a block's that asks for one, whichever thread comes first."""
+    caller = sys._getframe(1)
+    with allocating:
+        return self._allocations.setdefault((id(caller.f_code), caller.f_lineno), np.empty(shape, dtype))
 
 
 def check(label, fused, arguments, want, tiling, launch):
@@ -97,5 +108,6 @@ def main(seeds):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    FakeCUDAShared.array = shared_array
     sys.setswitchinterval(1e-5)
     main(int(sys.argv[1]))
