@@ -54,7 +54,7 @@ def supported() -> bool:
 def _library() -> native.Library:
     for name, index in _NUMPY.items():
         native.provide(name, functools.partial(_numpy_address, index))
-    return native.build(module(direct_ir()), kind="direct")
+    return native.build(module(direct_ir()), kind="direct", label="direct calls")
 
 
 def _numpy_address(index: int) -> int:

@@ -314,3 +314,26 @@ def test_the_latest_kinds_of_arguments_are_tried_directly():
     assert len(f._direct) == 4
     for n in range(1, 7):
         assert np.array_equal(f(np.ones(n)), 2 * np.ones(n))
+
+
+def test_a_number_that_was_looked_at_is_a_constant_of_the_code():
+    @weft.compile
+    def f(x, n, k):
+        for _ in range(3):
+            x = np.roll(x, 1) * n * k
+        return (x if n else -x) % n, n
+
+    x = np.arange(5)
+    for n in (16, 3, 16):
+        result, same_n = f(x, n, 2)
+        assert same_n == n
+        assert np.array_equal(result, np.roll(x, 3) * (2 * n) ** 3 % n)
+    graph = f.lower(x, 16, 2).trace
+    used = {v for op in graph.ops for v in op.operands}
+    assert [v in used for v in graph.inputs] == [True, False, True]
+
+
+def test_the_derivative_by_a_number_that_was_looked_at():
+    df = weft.compile(weft.grad(lambda a: a * a if a > 0 else -3 * a))
+    assert df(2.0) == 4.0
+    assert df(-2.0) == -3.0
