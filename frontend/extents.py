@@ -23,7 +23,7 @@ from typing import Any
 from weft.frontend.capture import Trace
 from weft.frontend.errors import ShapeError, UnsupportedError, message
 from weft.frontend.numpy_api.registry import METHODS, method
-from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_at
+from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
 from weft.ir import ops
 from weft.ir.graph import Value
 from weft.ir.opdef import OpDef
@@ -270,7 +270,7 @@ def window(x: Tracer, parts: Sequence[Part]) -> Tracer:
     if x.path and x.path[-1].op is ops.moving.moving_slice:
         before, _ = ops.moving.halves(x.path[-1].starts)
         first = [add(Tracer(s.trace, s.value), start) for s, start in zip(before, first, strict=True)]
-        x = view_at(x.storage, x.path[:-1], x.home)
+        x = view_before(x)
     places = [i64(n, x) for n in (*first, *(p.length for p in parts))]
     y = emit_plain(ops.moving.moving_slice, x, *places, sizes=tuple(p.room for p in parts))
     return moving(y, [_extent(p.length, p.room, p.exact) for p in parts])
@@ -359,6 +359,7 @@ def joined(tracers: Sequence[Tracer]) -> tuple[list[Tracer], tuple[Extent, ...]]
 # ---- ops ---------------------------------------------------------------------------------------------------
 
 Attrs = dict[str, Any]
+Axes = tuple[Sequence[int], Sequence[int]]  # of a product's operand: batched, summed
 
 
 @method("__moving__")
@@ -455,11 +456,10 @@ def _dot(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
     a, b = tracers
     (batch_a, batch_b), (sum_a, sum_b) = attrs["batch"], attrs["contract"]
     free_a, free_b = free_axes(a.ndim, batch_a, sum_a), free_axes(b.ndim, batch_b, sum_b)
-    if not free_a or not free_b:
-        x = _arranged(a, (*batch_a, *free_a, *sum_a), len(batch_a) + len(free_a), len(free_b))
-        y = _arranged(b, (*batch_b, *free_b, *sum_b), len(batch_b), len(free_a))
-        product = emit(e.mul, x, y)
-        return emit(ops.reduce.sum_, product, axes=tuple(range(product.ndim - len(sum_a), product.ndim)))
+    if not free_b:
+        return _dot_vector(a, b, (batch_a, sum_a), (batch_b, sum_b))
+    if not free_a:
+        return _dot_vector(b, a, (batch_b, sum_b), (batch_a, sum_a))
     for i, j in zip((*batch_a, *sum_a), (*batch_b, *sum_b), strict=True):
         a, b = _met(a, i, b, j)
     y = emit_plain(op, limited(a, 0, sum_a), limited(b, 0, sum_b), **attrs)
@@ -468,10 +468,24 @@ def _dot(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
     return limited(moving(y, extents), 0, range(y.ndim))
 
 
-def _arranged(x: Tracer, perm: Sequence[int], at: int, ones: int) -> Tracer:
-    """x with its axes in that order and axes of size one put in."""
-    y = emit(m.transpose, x, perm=tuple(perm))
-    return emit(m.reshape, y, shape=(*y.shape[:at], *(1,) * ones, *y.shape[at:])) if ones else y
+def _dot_vector(a: Tracer, b: Tracer, axes_a: Axes, axes_b: Axes) -> Tracer:
+    """A product in which all axes of b are batched or summed: along a's axes, as they lie in memory."""
+    if a.path and a.path[-1].op is m.transpose:
+        perm = a.path[-1].attrs["perm"]
+        extents = dict(zip(perm, extents_of(a), strict=True))
+        a = moving(view_before(a), [extents[i] for i in range(a.ndim)])
+        axes_a = (tuple(perm[i] for i in axes_a[0]), tuple(perm[i] for i in axes_a[1]))
+        free = tuple(perm[i] for i in range(a.ndim) if perm[i] not in (*axes_a[0], *axes_a[1]))
+    else:
+        free = tuple(i for i in range(a.ndim) if i not in (*axes_a[0], *axes_a[1]))
+    other = dict(zip((*axes_a[0], *axes_a[1]), (*axes_b[0], *axes_b[1]), strict=True))  # a's axis -> b's
+    factor = emit(m.transpose, b, perm=tuple(other[i] for i in range(a.ndim) if i in other))
+    rest = iter(factor.shape)
+    factor = emit(m.reshape, factor, shape=tuple(next(rest) if i in other else 1 for i in range(a.ndim)))
+    y = emit(ops.reduce.sum_, emit(e.mul, a, factor), axes=tuple(sorted(axes_a[1])))
+    left = [i for i in range(a.ndim) if i not in axes_a[1]]
+    order = [left.index(i) for i in (*axes_a[0], *free)]
+    return emit(m.transpose, y, perm=tuple(order)) if order != sorted(order) else y
 
 
 def _met(a: Tracer, i: int, b: Tracer, j: int) -> tuple[Tracer, Tracer]:

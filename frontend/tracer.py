@@ -313,8 +313,9 @@ def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     return Tracer(trace, result, None, storage, path)
 
 
-def view_at(storage: Storage, path: Path, trace: Trace) -> Tracer:
-    """The array of a storage as these views show it in `trace`."""
+def view_before(tracer: Tracer) -> Tracer:
+    """What the last view of a tracer's path is a view of; its extents are the caller's business."""
+    trace, storage, path = tracer.home, tracer.storage, tracer.path[:-1]
     return Tracer(trace, read_path(trace, storage.value_in(trace), path), None, storage, path)
 
 

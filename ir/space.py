@@ -118,7 +118,7 @@ class _Solver:
         for op in self.ops:
             y = op.result
             for i, x in enumerate(op.operands):
-                for j, k in _correspondence(op, i):
+                for j, k in correspondence(op, i):
                     if x.shape[j] != 1:
                         self.union.tie(self.key(op, i, j), (y, k))
 
@@ -128,7 +128,7 @@ class _Solver:
         for op in self.ops:
             uses.append((op.result, [(op.result, d) for d in range(len(op.result.shape))], op.result.shape))
             for i, x in enumerate(op.operands):
-                if _correspondence(op, i) or op.kind.family == "reduce":
+                if correspondence(op, i) or op.kind.family == "reduce":
                     uses.append(((op, i), [self.key(op, i, d) for d in range(len(x.shape))], x.shape))
         extent: dict[Any, int] = {}
         together: dict[Any, set[Any]] = {}
@@ -194,7 +194,7 @@ def _reaches(after: dict[Any, set[Any]], start: Any, end: Any) -> bool:
     return False
 
 
-def _correspondence(op: Op, position: int) -> list[tuple[int, int]]:
+def correspondence(op: Op, position: int) -> list[tuple[int, int]]:
     """Pairs (operand dim, result dim) that advance together."""
     x, y = op.operands[position].shape, op.result.shape
     name, family = op.kind.name, op.kind.family

@@ -144,6 +144,15 @@ def moving_write_fixed(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return ctx.emit("dynamic_update", *v[:2], *starts) if _of_full_size(ctx, lengths, v[1].shape) else None
 
 
+def moving_write_bare(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # writing what is limited at the part's lengths -> writing it as it is
+    part = v[1]
+    lengths = halves(v[2:])[1]
+    while (inner := ctx.made_by(part, "limit")) and inner.operands[2] is lengths[inner.attrs["axis"]]:
+        part = inner.operands[0]
+    return ctx.emit("moving_update", v[0], part, *v[2:]) if part is not v[1] else None
+
+
 def moving_write_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # writing one moving part twice -> the second time alone
     inner = ctx.made_by(v[0], "moving_update")
@@ -185,7 +194,7 @@ UPDATE_RULES: dict[str, tuple[Callable[..., Value | None], ...]] = {
     "dynamic_update": (write_all, write_fixed, write_again),
     "bound": (bound_kept,),
     "moving_slice": (moving_fixed, moving_of_write),
-    "moving_update": (moving_write_fixed, moving_write_again),
+    "moving_update": (moving_write_fixed, moving_write_bare, moving_write_again),
     "limit": (limit_kept,),
     "agree": (agree_kept,),
 }
