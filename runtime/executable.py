@@ -18,6 +18,7 @@ from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, TUP
 from weft.codegen.step import Step
 from weft.ir.boundary import Boundary
 from weft.ir.graph import Graph
+from weft.ir.ops.moving import disagreement
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 from weft.runtime.direct import direct, supported
 
@@ -107,7 +108,7 @@ class Executable:
         """Run the step.
 
         A non-contiguous or misaligned argument is copied first. Donated arguments are overwritten. Raises
-        IndexError when an index was out of bounds, and MemoryError when there is none left for a loop's stack.
+        IndexError when an index was out of bounds, ValueError when lengths did not agree, and MemoryError when there is none left for a loop's stack.
         """
         taken = self._taken
         if taken:
@@ -146,8 +147,12 @@ class Executable:
         if end != OUT_OF_BOUNDS:
             raise MemoryError("no memory for what a loop keeps for its gradient")
         bound = self._bounds[number - 1]
-        axis, size = bound.attrs["axis"], bound.attrs["size"]
-        error = IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
+        error: Exception
+        if bound.kind.name == "agree":
+            error = ValueError(disagreement(bound.attrs["problem"], int(index)))
+        else:
+            axis, size = bound.attrs["axis"], bound.attrs["size"]
+            error = IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
         if bound.location is not None:
             error.add_note(f"at {bound.location}")
         raise error

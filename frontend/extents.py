@@ -1,0 +1,522 @@
+"""Arrays whose extent moves with a loop: `A[i, :i]`, `x[t:t + k]`, `A[i + 1:]`.
+
+    row = A[i, :i]          capacity n, extent i        moving_slice(A, i, 0, 1, i; sizes=(1, n)), a view
+    s = row @ x[:i]         sum(limit(row * x[:i], 0, i))
+
+A tracer's type has numbers for dims: of an axis that moves it is the most that it may be, the *capacity*, and the
+tracer's `extents` hold the length as a traced integer. `shape` shows that. What lies beyond it is nobody's: ops on
+elements may put anything there, and whatever brings elements of an axis together (a reduction, a product) or spreads
+others along it goes through `limit`, which makes them the identity, forward and in the derivative.
+
+Extents that meet must be equal when the code runs (see the op `agree`); an axis of fixed size that meets one that
+moves makes it fixed. An op that has no rule here takes a slice of a size that is known (`x[t:t + k]` has k elements,
+unless it is cut off at the end: that is then an error when the code runs).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from weft.frontend.capture import Trace
+from weft.frontend.errors import ShapeError, UnsupportedError, message
+from weft.frontend.numpy_api.registry import METHODS, method
+from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
+from weft.ir import ops
+from weft.ir.graph import Value
+from weft.ir.opdef import OpDef
+from weft.ir.ops.linalg import free_axes
+
+Extent = Tracer | None  # of an axis: None where it does not move
+Length = int | Tracer
+e, m = ops.elementwise, ops.movement
+DIFFER = "operands could not be broadcast together: their lengths differ"
+EMPTY = "zero-size array to a reduction operation which has no identity"
+CUT = "a slice was cut off at its array's end, and one of its full size is needed"
+
+
+# ---- lengths: integers, or traced ones -----------------------------------------------------------------
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two dims are known to be equal."""
+    return a is b or (type(a) is int and type(b) is int and a == b)
+
+
+def same_shape(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    return len(a) == len(b) and all(map(same, a, b))
+
+
+def i64(x: Length, like: Tracer) -> Tracer:
+    return constant(like, x, "i64") if isinstance(x, int) else cast(x, "i64")
+
+
+def _arithmetic(op: OpDef, python: Callable[[int, int], int]) -> Callable[[Length, Length], Length]:
+    def function(a: Length, b: Length) -> Length:
+        if isinstance(a, int) and isinstance(b, int):
+            return python(a, b)
+        like = a if isinstance(a, Tracer) else b
+        assert isinstance(like, Tracer)
+        return emit(op, i64(a, like), i64(b, like))
+
+    return function
+
+
+add = _arithmetic(e.add, lambda a, b: a + b)
+sub = _arithmetic(e.sub, lambda a, b: a - b)
+least = _arithmetic(e.minimum, min)
+most = _arithmetic(e.maximum, max)
+
+
+def _place(s: Length, n: Length) -> Length:
+    """A bound of a slice as a place in [0, n], as Python clips it."""
+    if isinstance(s, int):
+        return least(s, n) if s > 0 else most(add(s, n), 0) if s else 0
+    negative = emit(ops.logic.less, s, constant(s, 0, "i64"))
+    return emit(ops.logic.where, negative, i64(most(add(s, n), 0), s), i64(least(s, n), s))
+
+
+def agreed(a: Length, b: Length, problem: str = DIFFER) -> Length:
+    """`a`, with the promise that it is b."""
+    if same(a, b):
+        return a
+    like = a if isinstance(a, Tracer) else b
+    assert isinstance(like, Tracer)
+    return emit(ops.moving.agree, i64(a, like), i64(b, like), problem=problem)
+
+
+def _linear(trace: Trace, value: Value) -> tuple[dict[Value, int], int]:
+    """A traced integer as Σ coefficient * value + constant."""
+    number = trace.constants.get(value)
+    if number is not None:
+        return {}, int(number)
+    op = trace.maker(value)
+    name = op.kind.name if op is not None else ""
+    if op is None or name not in ("add", "sub", "mul"):
+        return {value: 1}, 0
+    (left, c), (right, d) = (_linear(trace, v) for v in op.operands)
+    if name == "mul" and left and right:
+        return {value: 1}, 0
+    if name == "mul":
+        terms, k = (left, d) if left else (right, c)
+        return {v: n * k for v, n in terms.items()}, c * d
+    sign = 1 if name == "add" else -1
+    total = {v: left.get(v, 0) + sign * right.get(v, 0) for v in {**left, **right}}
+    return {v: n for v, n in total.items() if n}, c + sign * d
+
+
+def _difference(stop: Any, start: Any) -> int | None:
+    """stop - start, where that is a number whatever they are."""
+    if type(stop) is not Tracer or type(start) is not Tracer or stop.home is not start.home:
+        return None
+    (a, c), (b, d) = _linear(stop.home, stop.value), _linear(start.home, start.value)
+    return c - d if a == b else None
+
+
+# ---- tracers with extents --------------------------------------------------------------------------------
+
+
+def extents_of(x: Tracer) -> tuple[Extent, ...]:
+    return x.extents or (None,) * x.ndim
+
+
+def moving(x: Tracer, extents: Sequence[Extent]) -> Tracer:
+    """The tracer, with axes that move."""
+    if any(n is not None for n in extents):
+        x.extents = tuple(extents)
+        x.home.extents[x.value] = x.extents
+    return x
+
+
+def _extent(n: Length, room: int, exact: bool = False) -> Extent:
+    """A length as `shape` shows it: Python's integer, or a tracer of one. exact: it is `room` unless it is cut off."""
+    if isinstance(n, int):
+        return None
+    found = Tracer(n.home, n.value, int)
+    found.room = room, exact
+    return found
+
+
+def dims_of(shape: Sequence[Any]) -> tuple[tuple[int, ...], tuple[Extent, ...]]:
+    """Capacities and extents of a shape. Raises UnsupportedError for a size that is nobody's extent."""
+    dims: list[int] = []
+    for n in shape:
+        if type(n) is Tracer and n.room is None:
+            raise refusal("makes an array of a size that is known only when the code runs", [n])
+        dims.append(n.room[0] if type(n) is Tracer else n)
+    return tuple(dims), tuple(n if type(n) is Tracer else None for n in shape)
+
+
+def refusal(problem: str, tracers: Sequence[Tracer], advice: str = "") -> UnsupportedError:
+    return UnsupportedError(message(problem, [x.value for x in tracers], advice))
+
+
+def fixed(x: Tracer, needs: str = "needs") -> Tracer:
+    """A tracer none of whose axes moves. Raises UnsupportedError where the size can't be known."""
+    if x.extents is None:
+        return x
+    y = x
+    for axis, n in enumerate(x.extents):
+        if n is None:
+            continue
+        assert n.room is not None
+        size, exact = n.room
+        if not exact:
+            problem = f"{needs} an array of a fixed size, and how many elements axis {axis} has only the run shows"
+            advice = (
+                "Functions of elements, sums, products and assignments take such slices. To keep one, write it into\n"
+                "an array: kept = np.zeros(most); kept[:n] = it."
+            )
+            raise refusal(problem, [x], advice)
+        y = limit(y, agreed(n, size, CUT), axis, 0)
+    return detached(y)
+
+
+def limit(x: Tracer, n: Length, axis: int, fill: Any) -> Tracer:
+    """x with `fill` from n on along an axis."""
+    return emit_plain(ops.moving.limit, x, constant(x, fill, x.dtype), i64(n, x), axis=axis)
+
+
+def limited(x: Tracer, fill: Any, axes: Sequence[int]) -> Tracer:
+    """x with `fill` beyond the extents of these axes."""
+    y = x
+    for axis, n in enumerate(extents_of(x)):
+        if n is not None and axis in axes:
+            y = limit(y, n, axis, fill)
+    return y if y is x else moving(y, extents_of(x))
+
+
+def resized(x: Tracer, axis: int, size: int) -> Tracer:
+    """x with another capacity of an axis: what is cut off or put behind is nobody's."""
+    dims = x.type.dims
+    if dims[axis] == size:
+        return x
+    extents = extents_of(x)
+    if size < dims[axis]:
+        stop = (*dims[:axis], size, *dims[axis + 1 :])
+        y = emit_plain(m.slice_, x, start=(0,) * len(dims), stop=stop, step=(1,) * len(dims))
+    else:
+        high = tuple(size - d if a == axis else 0 for a, d in enumerate(dims))
+        y = emit_plain(m.pad, x, constant(x, 0, x.dtype), low=(0,) * len(dims), high=high)
+    return moving(y, extents)
+
+
+# ---- slices ----------------------------------------------------------------------------------------------
+
+
+def is_open(x: Any) -> bool:
+    """A traced integer of which Python can't know the value while the function is traced."""
+    return type(x) is Tracer and not x.shape and x.home.depends(x.value) == "open"
+
+
+def moves(x: Tracer, slices: Sequence[slice]) -> bool:
+    """Whether slices of all axes have an extent that is known only when the code runs."""
+    return any(
+        (n is not None and s != slice(None)) or is_open(s.start) or is_open(s.stop)
+        for n, s in zip(extents_of(x), slices, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an axis: its first element, its length and the most that it may be."""
+
+    start: Length
+    length: Length
+    room: int
+    exact: bool = False
+
+
+def part_of(x: Tracer, s: slice, axis: int) -> Part:
+    """A slice of an axis, in steps of one. Raises UnsupportedError for others."""
+    n: Length = x.shape[axis]
+    size = x.type.dims[axis]
+    if s == slice(None):
+        return Part(0, n, size)
+    if s.step is not None and s.step != 1:
+        advice = "Take the slice in steps of one, or write the loop element by element."
+        raise refusal(f"slices by steps of {s.step} from a place that moves", [x], advice)
+    start: Length = 0 if s.start is None else _place(_bound(s.start), n)
+    stop: Length = n if s.stop is None else _place(_bound(s.stop), n)
+    length = stop if same(start, 0) else most(sub(stop, start), 0)
+    count = _difference(s.stop, s.start)
+    return Part(start, length, size) if count is None or not 0 <= count <= size else Part(start, length, count, True)
+
+
+def _bound(s: Any) -> Length:
+    """A bound of a slice: Python's number where it is known."""
+    return cast(s, "i64") if is_open(s) else operator.index(s)
+
+
+def element(index: Tracer, n: Tracer, size: int, axis: int) -> Part:
+    """The place that an index has on an axis of n elements, of at most `size`: beyond n it is an IndexError."""
+    negative = emit(ops.logic.less, index, constant(index, 0, "i64"))
+    at = emit(ops.logic.where, negative, i64(add(index, n), index), index)
+    inside = emit(ops.logic.less, at, i64(n, at))
+    at = emit(ops.logic.where, inside, at, constant(at, size, "i64"))
+    return Part(emit(ops.update.bound, at, size=size, axis=axis), 1, 1)
+
+
+def cut(x: Tracer, slices: Sequence[slice]) -> Tracer:
+    """The view of x that slices of all its axes show."""
+    return window(x, [part_of(x, s, axis) for axis, s in enumerate(slices)])
+
+
+def window(x: Tracer, parts: Sequence[Part]) -> Tracer:
+    """The view that shows a part of every axis. One of a window is one of the array behind it."""
+    first: list[Length] = [p.start for p in parts]
+    if x.path and x.path[-1].op is ops.moving.moving_slice:
+        before, _ = ops.moving.halves(x.path[-1].starts)
+        first = [add(Tracer(s.trace, s.value), start) for s, start in zip(before, first, strict=True)]
+        x = view_before(x)
+    places = [i64(n, x) for n in (*first, *(p.length for p in parts))]
+    y = emit_plain(ops.moving.moving_slice, x, *places, sizes=tuple(p.room for p in parts))
+    return moving(y, [_extent(p.length, p.room, p.exact) for p in parts])
+
+
+# ---- operands that meet ----------------------------------------------------------------------------------
+
+
+def fitted(x: Tracer, sizes: Sequence[int], extents: Sequence[Extent], whole: bool = True) -> Tracer:
+    """x broadcast to these capacities and extents; along its own axes and those that move alone, unless `whole`.
+
+    Raises ShapeError where it can't be, and promises equal lengths where that is known only when the code runs.
+    """
+    while x.ndim > len(sizes) and same(x.shape[0], 1):
+        x = moving(emit_plain(m.reshape, x, shape=x.type.dims[1:]), extents_of(x)[1:])
+    lead = len(sizes) - x.ndim
+    if lead < 0:
+        raise _unfit(x, sizes, extents)
+    for axis in range(x.ndim):
+        x = _fitted_axis(x, axis, sizes[lead + axis], extents[lead + axis], (sizes, extents))
+    shape, lacking = [1] * lead + list(x.type.dims), []
+    for axis, (size, n) in enumerate(zip(sizes, extents, strict=True)):
+        if same(((None,) * lead + extents_of(x))[axis], None) and shape[axis] == 1 and (whole or n is not None):
+            shape[axis] = size
+            lacking += [axis] if n is not None else []
+    own = ((None,) * lead + extents_of(x)) if lead else extents_of(x)
+    if not lacking and not whole or tuple(shape) == x.type.dims:
+        return x
+    y = emit_plain(m.broadcast, x, shape=tuple(shape))
+    for axis in lacking:
+        n = extents[axis]
+        assert n is not None
+        y = limit(y, n, axis, 0)
+    return moving(y, [extents[a] if a in lacking else own[a] for a in range(len(shape))])
+
+
+def _fitted_axis(x: Tracer, axis: int, size: int, n: Extent, target: Any) -> Tracer:
+    own, dim = extents_of(x)[axis], x.type.dims[axis]
+    if own is None and (dim == 1 or n is None):
+        if dim not in (1, size):
+            raise _unfit(x, *target)
+        return x
+    known = dim if own is None else size if n is None else None
+    if known is not None and known > (size if own is None else dim):
+        raise _unfit(x, *target)
+    y = resized(x, axis, size)
+    if own is not n:
+        y = limit(y, agreed(dim if own is None else own, size if n is None else n), axis, 0)
+    return moving(y, [n if a == axis else e for a, e in enumerate(extents_of(x))])
+
+
+def _unfit(x: Tracer, sizes: Sequence[int], extents: Sequence[Extent]) -> ShapeError:
+    shape = tuple(size if n is None else f"<={size}" for size, n in zip(sizes, extents, strict=True))
+    return ShapeError(message(f"could not broadcast to shape ({', '.join(map(str, shape))})", [x.value]))
+
+
+def joined(tracers: Sequence[Tracer]) -> tuple[list[Tracer], tuple[Extent, ...]]:
+    """Operands of an elementwise op, at capacities that fit, and the result's extents. Raises ShapeError."""
+    rank = max(x.ndim for x in tracers)
+    extents: list[Extent] = [None] * rank
+    sizes = [1] * rank
+    for axis in range(rank):
+        places = [(x, axis - rank + x.ndim) for x in tracers if axis - rank + x.ndim >= 0]
+        moved = [(n, x.type.dims[d]) for x, d in places if (n := extents_of(x)[d]) is not None]
+        still = {x.type.dims[d] for x, d in places if extents_of(x)[d] is None} - {1}
+        if still or not moved:
+            sizes[axis] = max(still, default=1)
+            continue
+        sizes[axis] = min(dim for _, dim in moved)
+        n = moved[0][0]
+        for other, _ in moved[1:]:
+            if other is not n:
+                n = _extent(agreed(n, other), sizes[axis])
+                assert n is not None
+        extents[axis] = n
+    found = []
+    for x in tracers:
+        if x.extents is not None:  # its lengths have agreed with the others'
+            lead = rank - x.ndim
+            x = _with_extents(x, {d: n for d, n in enumerate(extents[lead:]) if x.extents[d] is not None and n is not None})
+        number = not x.ndim and (x.value in x.home.constants or not x.type.is_float)
+        found.append(x if number else fitted(x, sizes, extents, whole=False))
+    return found, tuple(extents)
+
+
+# ---- ops ---------------------------------------------------------------------------------------------------
+
+Attrs = dict[str, Any]
+Axes = tuple[Sequence[int], Sequence[int]]  # of a product's operand: batched, summed
+
+
+@method("__moving__")
+def emit_moving(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    """An op of which an operand's extents move, or that is asked for such a shape."""
+    rule = _RULES.get(op.name) or _RULES.get(op.family)
+    if rule is None:
+        return emit_plain(op, *map(fixed, tracers), **attrs)
+    return rule(op, tracers, attrs)
+
+
+METHODS["__fit__"] = fitted
+
+
+def _elementwise(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    operands, extents = joined(tracers)
+    return moving(emit_plain(op, *operands, **attrs), extents)
+
+
+def _check(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    """A check of indices: those beyond the extents are none."""
+    (x,) = tracers
+    return moving(emit_plain(op, limited(x, 0, range(x.ndim)), **attrs), extents_of(x))
+
+
+def _reduce(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    (x,) = tracers
+    picks = op.name in ("argmax", "argmin")
+    axes = (attrs["axis"],) if picks else attrs["axes"]
+    by = {"argmax": ops.reduce.max_, "argmin": ops.reduce.min_}.get(op.name, op)
+    if picks or op.name in ("max", "min"):
+        x = _with_extents(x, {a: _some(n) for a, n in enumerate(extents_of(x)) if a in axes and n is not None})
+    y = emit_plain(op, limited(x, by.extra["identity"](x.type.dtype), range(x.ndim)), **attrs)
+    return limited(moving(y, [n for a, n in enumerate(extents_of(x)) if a not in axes]), 0, range(y.ndim))
+
+
+def _some(n: Tracer) -> Extent:
+    """A length, with the promise that it is not 0."""
+    assert n.room is not None
+    return _extent(agreed(n, most(n, 1), EMPTY), *n.room)
+
+
+def _broadcast(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    return fitted(tracers[0], *dims_of(attrs["shape"]))
+
+
+def _transpose(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    (x,) = tracers
+    extents = extents_of(x)
+    return moving(emit_plain(op, x, **attrs), [extents[p] for p in attrs["perm"]])
+
+
+def _reshape(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    """Axes of size one come and go."""
+    (x,) = tracers
+    before = [n for n in x.shape if not same(n, 1)]
+    after = [n for n in attrs["shape"] if not same(n, 1)]
+    if not same_shape(before, after):
+        return emit_plain(op, fixed(x), **attrs)
+    rest = [(n, dim) for n, dim in zip(extents_of(x), x.type.dims, strict=True) if n is not None or dim != 1]
+    dims, extents = [], []
+    for wanted in attrs["shape"]:
+        n, dim = (None, 1) if same(wanted, 1) else rest.pop(0)
+        dims.append(dim)
+        extents.append(n)
+    return moving(emit_plain(op, x, shape=tuple(dims)), extents)
+
+
+def _static_part(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    """Movement along axes that don't move."""
+    x = tracers[0]
+    whole = {
+        "slice": lambda a, d: (attrs["start"][a], attrs["stop"][a], attrs["step"][a]) == (0, d, 1),
+        "dynamic_slice": lambda a, d: attrs["sizes"][a] == d,
+        "reverse": lambda a, d: a not in attrs["axes"],
+    }[op.name]
+    moved = [a for a, n in enumerate(extents_of(x)) if n is not None]
+    if not all(whole(a, x.type.dims[a]) for a in moved):
+        return emit_plain(op, *map(fixed, tracers), **attrs)
+    return moving(emit_plain(op, *tracers, **attrs), extents_of(x))
+
+
+def _gather(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    """By places that move; what they are beyond their extents has been a place before."""
+    x, *places = tracers
+    x = fixed(x)
+    indices, extents = joined(places)
+    y = moving(emit_plain(op, x, *indices, **attrs), (*extents, *(None,) * (x.ndim - len(places))))
+    return limited(y, 0, range(len(extents)))
+
+
+def _dot(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    """With a vector: a product and a sum, over just the elements. Of matrices: of zeros beyond their extents."""
+    a, b = tracers
+    (batch_a, batch_b), (sum_a, sum_b) = attrs["batch"], attrs["contract"]
+    free_a, free_b = free_axes(a.ndim, batch_a, sum_a), free_axes(b.ndim, batch_b, sum_b)
+    if not free_b:
+        return _dot_vector(a, b, (batch_a, sum_a), (batch_b, sum_b))
+    if not free_a:
+        return _dot_vector(b, a, (batch_b, sum_b), (batch_a, sum_a))
+    for i, j in zip((*batch_a, *sum_a), (*batch_b, *sum_b), strict=True):
+        a, b = _met(a, i, b, j)
+    y = emit_plain(op, limited(a, 0, sum_a), limited(b, 0, sum_b), **attrs)
+    of_a, of_b = extents_of(a), extents_of(b)
+    extents = [*(of_a[i] for i in (*batch_a, *free_a)), *(of_b[j] for j in free_b)]
+    return limited(moving(y, extents), 0, range(y.ndim))
+
+
+def _dot_vector(a: Tracer, b: Tracer, axes_a: Axes, axes_b: Axes) -> Tracer:
+    """A product in which all axes of b are batched or summed: along a's axes, as they lie in memory."""
+    if a.path and a.path[-1].op is m.transpose:
+        perm = a.path[-1].attrs["perm"]
+        extents = dict(zip(perm, extents_of(a), strict=True))
+        a = moving(view_before(a), [extents[i] for i in range(a.ndim)])
+        axes_a = (tuple(perm[i] for i in axes_a[0]), tuple(perm[i] for i in axes_a[1]))
+        free = tuple(perm[i] for i in range(a.ndim) if perm[i] not in (*axes_a[0], *axes_a[1]))
+    else:
+        free = tuple(i for i in range(a.ndim) if i not in (*axes_a[0], *axes_a[1]))
+    other = dict(zip((*axes_a[0], *axes_a[1]), (*axes_b[0], *axes_b[1]), strict=True))  # a's axis -> b's
+    factor = emit(m.transpose, b, perm=tuple(other[i] for i in range(a.ndim) if i in other))
+    rest = iter(factor.shape)
+    factor = emit(m.reshape, factor, shape=tuple(next(rest) if i in other else 1 for i in range(a.ndim)))
+    y = emit(ops.reduce.sum_, emit(e.mul, a, factor), axes=tuple(sorted(axes_a[1])))
+    left = [i for i in range(a.ndim) if i not in axes_a[1]]
+    order = [left.index(i) for i in (*axes_a[0], *free)]
+    return emit(m.transpose, y, perm=tuple(order)) if order != sorted(order) else y
+
+
+def _met(a: Tracer, i: int, b: Tracer, j: int) -> tuple[Tracer, Tracer]:
+    """Two arrays with an axis of each at one capacity and extent."""
+    n, k = extents_of(a)[i], extents_of(b)[j]
+    size, other = a.type.dims[i], b.type.dims[j]
+    if n is not None and k is not None and n is not k:
+        n = _extent(agreed(n, k), min(size, other))
+        a, b = _with_extents(a, {i: n}), _with_extents(b, {j: n})
+    elif n is None or k is None:
+        size, other, n = (size, size, None) if n is None else (other, other, None)
+    size = min(size, other)
+    target = ([size], [n])
+    return _fitted_axis(a, i, size, n, target), _fitted_axis(b, j, size, n, target)
+
+
+def _with_extents(x: Tracer, extents: Mapping[int, Extent]) -> Tracer:
+    """x with other lengths of some axes, with which its own have agreed."""
+    return moving(detached(x), [extents.get(a, own) for a, own in enumerate(extents_of(x))])
+
+
+_RULES: dict[str, Callable[[OpDef, Sequence[Tracer], Attrs], Tracer]] = {
+    "elementwise": _elementwise,
+    "bound": _check,
+    "reduce": _reduce,
+    "broadcast": _broadcast,
+    "transpose": _transpose,
+    "reshape": _reshape,
+    "slice": _static_part,
+    "dynamic_slice": _static_part,
+    "reverse": _static_part,
+    "gather": _gather,
+    "dot": _dot,
+}
