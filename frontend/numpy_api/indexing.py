@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import IndexingError, message
-from weft.frontend.extents import Part, element, moves, part_of, same, same_shape, window
+from weft.frontend.extents import Part, element, moves, part_of, window
+from weft.frontend.lengths import same, same_shape
 from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
 from weft.frontend.numpy_api.registry import method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
