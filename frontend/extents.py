@@ -146,18 +146,21 @@ class Part:
 
 
 def part_of(x: Tracer, s: slice, axis: int) -> Part:
-    """A slice of an axis, in steps of one. Raises UnsupportedError for others."""
+    """What a slice shows of an axis, forwards. Raises UnsupportedError for steps of more than one."""
     n: Length = x.shape[axis]
     size = x.type.dims[axis]
     if s == slice(None):
         return Part(0, n, size)
-    if s.step is not None and s.step != 1:
+    first, last, behind = s.start, s.stop, 0
+    if s.step == -1:  # the same elements forwards
+        first, last, behind = s.stop, s.start, 1
+    elif s.step is not None and s.step != 1:
         advice = "Take the slice in steps of one, or write the loop element by element."
         raise refusal(f"slices by steps of {s.step} from a place that moves", [x], advice)
-    start: Length = 0 if s.start is None else place_of(_bound(s.start), n)
-    stop: Length = n if s.stop is None else place_of(_bound(s.stop), n)
+    start: Length = 0 if first is None else place_of(_bound(first), n, behind)
+    stop: Length = n if last is None else place_of(_bound(last), n, behind)
     length = stop if same(start, 0) else most(sub(stop, start), 0)
-    count = difference(s.stop, s.start)
+    count = difference(last, first)
     return Part(start, length, size) if count is None or not 0 <= count <= size else Part(start, length, count, True)
 
 
@@ -177,7 +180,20 @@ def element(index: Tracer, n: Tracer, size: int, axis: int) -> Part:
 
 def cut(x: Tracer, slices: Sequence[slice]) -> Tracer:
     """The view of x that slices of all its axes show."""
-    return window(x, [part_of(x, s, axis) for axis, s in enumerate(slices)])
+    y = window(x, [part_of(x, s, axis) for axis, s in enumerate(slices)])
+    for axis, s in enumerate(slices):
+        y = flipped(y, axis) if s.step == -1 else y
+    return y
+
+
+def flipped(x: Tracer, axis: int) -> Tracer:
+    """The view of x in the other direction along an axis."""
+    n, size = extents_of(x)[axis], x.type.dims[axis]
+    y = moving(emit_plain(m.reverse, x, axes=(axis,)), extents_of(x))
+    if n is None:
+        return y
+    whole = [Part(0, length, dim) for length, dim in zip(x.shape, x.type.dims, strict=True)]
+    return window(y, [*whole[:axis], Part(sub(size, n), n, size), *whole[axis + 1 :]])
 
 
 def window(x: Tracer, parts: Sequence[Part]) -> Tracer:

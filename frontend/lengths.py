@@ -51,12 +51,15 @@ least = _arithmetic(e.minimum, min)
 most = _arithmetic(e.maximum, max)
 
 
-def place_of(s: Length, n: Length) -> Length:
-    """A bound of a slice as a place in [0, n], as Python clips it."""
+def place_of(s: Length, n: Length, behind: int = 0) -> Length:
+    """A bound of a slice as a place in [0, n], as Python clips it; or the place `behind` that."""
     if isinstance(s, int):
-        return least(s, n) if s > 0 else most(add(s, n), 0) if s else 0
+        if s < 0:
+            return most(add(n, s + behind), 0)
+        return least(s + behind, n) if s + behind else 0
+    at = add(s, behind) if behind else s
     negative = emit(ops.logic.less, s, constant(s, 0, "i64"))
-    return emit(ops.logic.where, negative, i64(most(add(s, n), 0), s), i64(least(s, n), s))
+    return emit(ops.logic.where, negative, i64(most(add(at, n), 0), s), i64(least(at, n), s))
 
 
 def agreed(a: Length, b: Length, problem: str = DIFFER) -> Length:

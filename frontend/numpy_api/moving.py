@@ -18,6 +18,7 @@ from weft.frontend.extents import (
     fitted,
     fitted_axis,
     fixed,
+    flipped,
     joined,
     limited,
     moving,
@@ -107,12 +108,18 @@ def _static_part(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
     whole = {
         "slice": lambda a, d: (attrs["start"][a], attrs["stop"][a], attrs["step"][a]) == (0, d, 1),
         "dynamic_slice": lambda a, d: attrs["sizes"][a] == d,
-        "reverse": lambda a, d: a not in attrs["axes"],
     }[op.name]
     moved = [a for a, n in enumerate(extents_of(x)) if n is not None]
     if not all(whole(a, x.type.dims[a]) for a in moved):
         return emit_plain(op, *map(fixed, tracers), **attrs)
     return moving(emit_plain(op, *tracers, **attrs), extents_of(x))
+
+
+def _reverse(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    (x,) = tracers
+    for axis in attrs["axes"]:
+        x = flipped(x, axis)
+    return x
 
 
 def _gather(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
@@ -184,7 +191,7 @@ _RULES: dict[str, Callable[[OpDef, Sequence[Tracer], Attrs], Tracer]] = {
     "reshape": _reshape,
     "slice": _static_part,
     "dynamic_slice": _static_part,
-    "reverse": _static_part,
+    "reverse": _reverse,
     "gather": _gather,
     "dot": _dot,
 }
