@@ -2,7 +2,8 @@
 
 A kernel goes on with a clamped index and keeps the worst one that it met, as an unsigned number: a negative index is a
 very large one. At the end of the function around, an index that did not fit is reported to the call, which raises
-IndexError. Lengths that must agree are told of likewise, by how many elements they differ. So a loop stays straight-line code, and one that is known to fit costs nothing.
+IndexError. So a loop stays straight-line code, and one that is known to fit costs nothing. Lengths that must agree are
+reported likewise, by how many elements they differ.
 """
 
 from __future__ import annotations

@@ -27,14 +27,13 @@ from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
 from weft.codegen.segments import cut
 from weft.codegen.special import SPECIAL
+from weft.codegen.stages import Stages
 from weft.codegen.tiling import THREADS, Tiling
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.space import is_free, is_relabel, leaves
 from weft.ir.types import strides_of
 from weft.ir.writes import Window, solve_writes
-
-DEAR = 12  # instructions: above this a value is kept for later loops instead of recomputed
 
 
 class Lowering:
@@ -59,11 +58,10 @@ class Lowering:
         self._declare()
         self._shape_loops()
         self.reader = Reader(self)
-        self.loops: dict[Value, int] = {}
-        self.kept: dict[Value, tuple[str, int]] = {}  # value -> (scratch buffer, loop that fills it)
         self.checks = Checks(self, bounds)
         self.uses = graph.uses()
-        self._stages()
+        self.stages = Stages(self)
+        self.kept = self.stages.kept
 
     def _declare(self) -> None:
         taken = {self.graph.inputs[i] for i in self.alias.values()}
@@ -130,99 +128,12 @@ class Lowering:
             a for group, (name, _, _) in zip(groups, self.dims, strict=True) for a in group if name in col_names
         }
 
-    # ---- which loop computes what -------------------------------------------------------------------
-
     def mask(self, v: Value) -> set[int]:
         return {a for a in self.space.axes.get(v, ()) if a is not None}
 
     def in_columns(self, v: Value) -> bool:
         """Does this value differ along a row?"""
         return bool(self.mask(v) & self.col_axes)
-
-    def _stages(self) -> None:
-        """Number the loops of a row: a value waits for the reductions that it reads."""
-        level: dict[Value, int] = {}
-        self.row_ops = [op for op in self.graph.ops if op not in self.space.final]
-        for op in self.row_ops:
-            at = max((level.get(v, 0) for v in op.operands), default=0)
-            if self.space.reductions.get(op) == "row":
-                self.loops[op.result] = at
-                at += 1
-            level[op.result] = at
-        self.level = level
-        asked: dict[Value, set[int]] = {}
-        self.roots: list[tuple[int, Op]] = []
-        shown = set(self.graph.outputs)
-        for op in self.row_ops:
-            if op.kind.family == "reduce":
-                at = level[op.result] - (self.space.reductions[op] == "row")
-                if self._reads_columns(op):
-                    self.roots.append((at, op))
-                    self._ask(op.operands[0], at, asked)
-                else:
-                    self.roots.append((-1, op))
-            if op.result in shown and op not in self.space.reductions and self.in_columns(op.result):
-                self.roots.append((level[op.result], op))
-                self._ask(op.result, level[op.result], asked)
-        self.loop_count = 1 + max((at for at, _ in self.roots), default=0)
-        self.asked = asked
-        self._keep(asked, shown)
-
-    def _reads_columns(self, op: Op) -> bool:
-        return bool({a for a in self.space.of(op, 0) if a is not None} & self.col_axes)
-
-    def _ask(self, v: Value, at: int, asked: dict[Value, set[int]]) -> None:
-        todo = [v]
-        while todo:
-            x = todo.pop()
-            op = self.producer.get(x)
-            if op is None or not self.in_columns(x) or at in asked.setdefault(x, set()):
-                continue
-            asked[x].add(at)
-            if op.kind.family != "reduce":
-                todo.extend(op.operands)
-
-    def _keep(self, asked: dict[Value, set[int]], shown: set[Value]) -> None:
-        """Values that more than one loop asks for and that are dear to compute again."""
-        every = len(self.space.extent)
-        dear: dict[Value, int] = {}
-        for op in self.row_ops:
-            own = 0 if is_free(op) or op.kind.family == "reduce" else op_scalar(op).cost
-            dear[op.result] = own + (0 if op.kind.family == "reduce" else sum(
-                dear.get(v, 0) for v in op.operands if v not in self.kept))
-            v = op.result
-            loops = asked.get(v, set())
-            if len(loops) < 2 or is_free(op) or op.kind.family == "reduce":
-                continue
-            if dear[v] > DEAR and len(self.mask(v)) == every:
-                first = min(loops)
-                if v in shown and self.level[v] == first and self.out_of[v] not in self._shared():
-                    self.kept[v] = (self.out_of[v], first)
-                else:
-                    self.kept[v] = (self.names.fresh("row"), first)
-        again = self._read_again() if self.bounds.alike else set()  # else one loop would keep less than another reads
-        self.kept = {v: place for v, place in self.kept.items() if v in again}
-
-    def _read_again(self) -> set[Value]:
-        """Kept values that a later loop reads itself, not only to make another that is kept too."""
-        found: set[Value] = set()
-        for at, root in self.roots:
-            todo = [root.operands[0] if root.kind.family == "reduce" else root.result]
-            seen: set[Value] = set()
-            while todo:
-                x = todo.pop()
-                op = self.producer.get(x)
-                if op is None or x in seen or not self.in_columns(x):
-                    continue
-                seen.add(x)
-                if x in self.kept and self.kept[x][1] < at:
-                    found.add(x)
-                elif op.kind.family != "reduce":
-                    todo.extend(op.operands)
-        return found
-
-    def _shared(self) -> set[str]:
-        return {self.out_of[self.graph.outputs[i]] for i in self.alias}
 
     # ---- emission --------------------------------------------------------------------------------
 
@@ -333,13 +244,13 @@ class Lowering:
     def _row(self, scope: Scope, lo: Affine | None, hi: Affine | None) -> None:
         """All loops of one row, and the row's own values between and after them."""
         self.row_scope = scope
-        for loop in range(self.loop_count):
-            roots = [op for at, op in self.roots if at == loop]
+        for loop in range(self.stages.loop_count):
+            roots = [op for at, op in self.stages.roots if at == loop]
             if roots:
                 self.ends = self.bounds.loop(loop)
                 self._loop(scope, loop, roots, lo, hi)
         self.ends = self.bounds.rows
-        for at, op in self.roots:
+        for at, op in self.stages.roots:
             if at == -1:
                 self.accumulators.row_value(op, self.operand(op, 0, scope), scope)
         stores: list[Statement] = []

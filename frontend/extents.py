@@ -16,103 +16,18 @@ unless it is cut off at the end: that is then an error when the code runs).
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weft.frontend.capture import Trace
 from weft.frontend.errors import ShapeError, UnsupportedError, message
-from weft.frontend.numpy_api.registry import METHODS, method
+from weft.frontend.lengths import Length, add, agreed, difference, i64, most, place_of, same, sub
 from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
 from weft.ir import ops
-from weft.ir.graph import Value
-from weft.ir.opdef import OpDef
-from weft.ir.ops.linalg import free_axes
 
 Extent = Tracer | None  # of an axis: None where it does not move
-Length = int | Tracer
-e, m = ops.elementwise, ops.movement
-DIFFER = "operands could not be broadcast together: their lengths differ"
-EMPTY = "zero-size array to a reduction operation which has no identity"
+m = ops.movement
 CUT = "a slice was cut off at its array's end, and one of its full size is needed"
-
-
-# ---- lengths: integers, or traced ones -----------------------------------------------------------------
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two dims are known to be equal."""
-    return a is b or (type(a) is int and type(b) is int and a == b)
-
-
-def same_shape(a: Sequence[Any], b: Sequence[Any]) -> bool:
-    return len(a) == len(b) and all(map(same, a, b))
-
-
-def i64(x: Length, like: Tracer) -> Tracer:
-    return constant(like, x, "i64") if isinstance(x, int) else cast(x, "i64")
-
-
-def _arithmetic(op: OpDef, python: Callable[[int, int], int]) -> Callable[[Length, Length], Length]:
-    def function(a: Length, b: Length) -> Length:
-        if isinstance(a, int) and isinstance(b, int):
-            return python(a, b)
-        like = a if isinstance(a, Tracer) else b
-        assert isinstance(like, Tracer)
-        return emit(op, i64(a, like), i64(b, like))
-
-    return function
-
-
-add = _arithmetic(e.add, lambda a, b: a + b)
-sub = _arithmetic(e.sub, lambda a, b: a - b)
-least = _arithmetic(e.minimum, min)
-most = _arithmetic(e.maximum, max)
-
-
-def _place(s: Length, n: Length) -> Length:
-    """A bound of a slice as a place in [0, n], as Python clips it."""
-    if isinstance(s, int):
-        return least(s, n) if s > 0 else most(add(s, n), 0) if s else 0
-    negative = emit(ops.logic.less, s, constant(s, 0, "i64"))
-    return emit(ops.logic.where, negative, i64(most(add(s, n), 0), s), i64(least(s, n), s))
-
-
-def agreed(a: Length, b: Length, problem: str = DIFFER) -> Length:
-    """`a`, with the promise that it is b."""
-    if same(a, b):
-        return a
-    like = a if isinstance(a, Tracer) else b
-    assert isinstance(like, Tracer)
-    return emit(ops.moving.agree, i64(a, like), i64(b, like), problem=problem)
-
-
-def _linear(trace: Trace, value: Value) -> tuple[dict[Value, int], int]:
-    """A traced integer as Σ coefficient * value + constant."""
-    number = trace.constants.get(value)
-    if number is not None:
-        return {}, int(number)
-    op = trace.maker(value)
-    name = op.kind.name if op is not None else ""
-    if op is None or name not in ("add", "sub", "mul"):
-        return {value: 1}, 0
-    (left, c), (right, d) = (_linear(trace, v) for v in op.operands)
-    if name == "mul" and left and right:
-        return {value: 1}, 0
-    if name == "mul":
-        terms, k = (left, d) if left else (right, c)
-        return {v: n * k for v, n in terms.items()}, c * d
-    sign = 1 if name == "add" else -1
-    total = {v: left.get(v, 0) + sign * right.get(v, 0) for v in {**left, **right}}
-    return {v: n for v, n in total.items() if n}, c + sign * d
-
-
-def _difference(stop: Any, start: Any) -> int | None:
-    """stop - start, where that is a number whatever they are."""
-    if type(stop) is not Tracer or type(start) is not Tracer or stop.home is not start.home:
-        return None
-    (a, c), (b, d) = _linear(stop.home, stop.value), _linear(start.home, start.value)
-    return c - d if a == b else None
 
 
 # ---- tracers with extents --------------------------------------------------------------------------------
@@ -130,7 +45,7 @@ def moving(x: Tracer, extents: Sequence[Extent]) -> Tracer:
     return x
 
 
-def _extent(n: Length, room: int, exact: bool = False) -> Extent:
+def extent_of(n: Length, room: int, exact: bool = False) -> Extent:
     """A length as `shape` shows it: Python's integer, or a tracer of one. exact: it is `room` unless it is cut off."""
     if isinstance(n, int):
         return None
@@ -169,7 +84,8 @@ def fixed(x: Tracer, needs: str = "needs") -> Tracer:
                 "Functions of elements, sums, products and assignments take such slices. To keep one, write it into\n"
                 "an array: kept = np.zeros(most); kept[:n] = it."
             )
-            raise refusal(problem, [x], advice)
+            at = x.value.location if needs == "returns" else None
+            raise UnsupportedError(message(problem, [x.value], advice, location=at))
         y = limit(y, agreed(n, size, CUT), axis, 0)
     return detached(y)
 
@@ -230,18 +146,21 @@ class Part:
 
 
 def part_of(x: Tracer, s: slice, axis: int) -> Part:
-    """A slice of an axis, in steps of one. Raises UnsupportedError for others."""
+    """What a slice shows of an axis, forwards. Raises UnsupportedError for steps of more than one."""
     n: Length = x.shape[axis]
     size = x.type.dims[axis]
     if s == slice(None):
         return Part(0, n, size)
-    if s.step is not None and s.step != 1:
+    first, last, behind = s.start, s.stop, 0
+    if s.step == -1:  # the same elements forwards
+        first, last, behind = s.stop, s.start, 1
+    elif s.step is not None and s.step != 1:
         advice = "Take the slice in steps of one, or write the loop element by element."
         raise refusal(f"slices by steps of {s.step} from a place that moves", [x], advice)
-    start: Length = 0 if s.start is None else _place(_bound(s.start), n)
-    stop: Length = n if s.stop is None else _place(_bound(s.stop), n)
+    start: Length = 0 if first is None else place_of(_bound(first), n, behind)
+    stop: Length = n if last is None else place_of(_bound(last), n, behind)
     length = stop if same(start, 0) else most(sub(stop, start), 0)
-    count = _difference(s.stop, s.start)
+    count = difference(last, first)
     return Part(start, length, size) if count is None or not 0 <= count <= size else Part(start, length, count, True)
 
 
@@ -261,7 +180,20 @@ def element(index: Tracer, n: Tracer, size: int, axis: int) -> Part:
 
 def cut(x: Tracer, slices: Sequence[slice]) -> Tracer:
     """The view of x that slices of all its axes show."""
-    return window(x, [part_of(x, s, axis) for axis, s in enumerate(slices)])
+    y = window(x, [part_of(x, s, axis) for axis, s in enumerate(slices)])
+    for axis, s in enumerate(slices):
+        y = flipped(y, axis) if s.step == -1 else y
+    return y
+
+
+def flipped(x: Tracer, axis: int) -> Tracer:
+    """The view of x in the other direction along an axis."""
+    n, size = extents_of(x)[axis], x.type.dims[axis]
+    y = moving(emit_plain(m.reverse, x, axes=(axis,)), extents_of(x))
+    if n is None:
+        return y
+    whole = [Part(0, length, dim) for length, dim in zip(x.shape, x.type.dims, strict=True)]
+    return window(y, [*whole[:axis], Part(sub(size, n), n, size), *whole[axis + 1 :]])
 
 
 def window(x: Tracer, parts: Sequence[Part]) -> Tracer:
@@ -273,7 +205,7 @@ def window(x: Tracer, parts: Sequence[Part]) -> Tracer:
         x = view_before(x)
     places = [i64(n, x) for n in (*first, *(p.length for p in parts))]
     y = emit_plain(ops.moving.moving_slice, x, *places, sizes=tuple(p.room for p in parts))
-    return moving(y, [_extent(p.length, p.room, p.exact) for p in parts])
+    return moving(y, [extent_of(p.length, p.room, p.exact) for p in parts])
 
 
 # ---- operands that meet ----------------------------------------------------------------------------------
@@ -290,7 +222,7 @@ def fitted(x: Tracer, sizes: Sequence[int], extents: Sequence[Extent], whole: bo
     if lead < 0:
         raise _unfit(x, sizes, extents)
     for axis in range(x.ndim):
-        x = _fitted_axis(x, axis, sizes[lead + axis], extents[lead + axis], (sizes, extents))
+        x = fitted_axis(x, axis, sizes[lead + axis], extents[lead + axis], (sizes, extents))
     shape, lacking = [1] * lead + list(x.type.dims), []
     for axis, (size, n) in enumerate(zip(sizes, extents, strict=True)):
         if same(((None,) * lead + extents_of(x))[axis], None) and shape[axis] == 1 and (whole or n is not None):
@@ -307,7 +239,7 @@ def fitted(x: Tracer, sizes: Sequence[int], extents: Sequence[Extent], whole: bo
     return moving(y, [extents[a] if a in lacking else own[a] for a in range(len(shape))])
 
 
-def _fitted_axis(x: Tracer, axis: int, size: int, n: Extent, target: Any) -> Tracer:
+def fitted_axis(x: Tracer, axis: int, size: int, n: Extent, target: Any) -> Tracer:
     own, dim = extents_of(x)[axis], x.type.dims[axis]
     if own is None and (dim == 1 or n is None):
         if dim not in (1, size):
@@ -343,180 +275,20 @@ def joined(tracers: Sequence[Tracer]) -> tuple[list[Tracer], tuple[Extent, ...]]
         n = moved[0][0]
         for other, _ in moved[1:]:
             if other is not n:
-                n = _extent(agreed(n, other), sizes[axis])
+                n = extent_of(agreed(n, other), sizes[axis])
                 assert n is not None
         extents[axis] = n
     found = []
     for x in tracers:
         if x.extents is not None:  # its lengths have agreed with the others'
             lead = rank - x.ndim
-            x = _with_extents(x, {d: n for d, n in enumerate(extents[lead:]) if x.extents[d] is not None and n is not None})
+            ours = {d: n for d, n in enumerate(extents[lead:]) if n is not None and x.extents[d] is not None}
+            x = with_extents(x, ours)
         number = not x.ndim and (x.value in x.home.constants or not x.type.is_float)
         found.append(x if number else fitted(x, sizes, extents, whole=False))
     return found, tuple(extents)
 
 
-# ---- ops ---------------------------------------------------------------------------------------------------
-
-Attrs = dict[str, Any]
-Axes = tuple[Sequence[int], Sequence[int]]  # of a product's operand: batched, summed
-
-
-@method("__moving__")
-def emit_moving(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    """An op of which an operand's extents move, or that is asked for such a shape."""
-    rule = _RULES.get(op.name) or _RULES.get(op.family)
-    if rule is None:
-        return emit_plain(op, *map(fixed, tracers), **attrs)
-    return rule(op, tracers, attrs)
-
-
-METHODS["__fit__"] = fitted
-
-
-def _elementwise(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    operands, extents = joined(tracers)
-    return moving(emit_plain(op, *operands, **attrs), extents)
-
-
-def _check(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    """A check of indices: those beyond the extents are none."""
-    (x,) = tracers
-    return moving(emit_plain(op, limited(x, 0, range(x.ndim)), **attrs), extents_of(x))
-
-
-def _reduce(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    (x,) = tracers
-    picks = op.name in ("argmax", "argmin")
-    axes = (attrs["axis"],) if picks else attrs["axes"]
-    by = {"argmax": ops.reduce.max_, "argmin": ops.reduce.min_}.get(op.name, op)
-    if picks or op.name in ("max", "min"):
-        x = _with_extents(x, {a: _some(n) for a, n in enumerate(extents_of(x)) if a in axes and n is not None})
-    y = emit_plain(op, limited(x, by.extra["identity"](x.type.dtype), range(x.ndim)), **attrs)
-    return limited(moving(y, [n for a, n in enumerate(extents_of(x)) if a not in axes]), 0, range(y.ndim))
-
-
-def _some(n: Tracer) -> Extent:
-    """A length, with the promise that it is not 0."""
-    assert n.room is not None
-    return _extent(agreed(n, most(n, 1), EMPTY), *n.room)
-
-
-def _broadcast(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    return fitted(tracers[0], *dims_of(attrs["shape"]))
-
-
-def _transpose(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    (x,) = tracers
-    extents = extents_of(x)
-    return moving(emit_plain(op, x, **attrs), [extents[p] for p in attrs["perm"]])
-
-
-def _reshape(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    """Axes of size one come and go."""
-    (x,) = tracers
-    before = [n for n in x.shape if not same(n, 1)]
-    after = [n for n in attrs["shape"] if not same(n, 1)]
-    if not same_shape(before, after):
-        return emit_plain(op, fixed(x), **attrs)
-    rest = [(n, dim) for n, dim in zip(extents_of(x), x.type.dims, strict=True) if n is not None or dim != 1]
-    dims, extents = [], []
-    for wanted in attrs["shape"]:
-        n, dim = (None, 1) if same(wanted, 1) else rest.pop(0)
-        dims.append(dim)
-        extents.append(n)
-    return moving(emit_plain(op, x, shape=tuple(dims)), extents)
-
-
-def _static_part(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    """Movement along axes that don't move."""
-    x = tracers[0]
-    whole = {
-        "slice": lambda a, d: (attrs["start"][a], attrs["stop"][a], attrs["step"][a]) == (0, d, 1),
-        "dynamic_slice": lambda a, d: attrs["sizes"][a] == d,
-        "reverse": lambda a, d: a not in attrs["axes"],
-    }[op.name]
-    moved = [a for a, n in enumerate(extents_of(x)) if n is not None]
-    if not all(whole(a, x.type.dims[a]) for a in moved):
-        return emit_plain(op, *map(fixed, tracers), **attrs)
-    return moving(emit_plain(op, *tracers, **attrs), extents_of(x))
-
-
-def _gather(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    """By places that move; what they are beyond their extents has been a place before."""
-    x, *places = tracers
-    x = fixed(x)
-    indices, extents = joined(places)
-    y = moving(emit_plain(op, x, *indices, **attrs), (*extents, *(None,) * (x.ndim - len(places))))
-    return limited(y, 0, range(len(extents)))
-
-
-def _dot(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
-    """With a vector: a product and a sum, over just the elements. Of matrices: of zeros beyond their extents."""
-    a, b = tracers
-    (batch_a, batch_b), (sum_a, sum_b) = attrs["batch"], attrs["contract"]
-    free_a, free_b = free_axes(a.ndim, batch_a, sum_a), free_axes(b.ndim, batch_b, sum_b)
-    if not free_b:
-        return _dot_vector(a, b, (batch_a, sum_a), (batch_b, sum_b))
-    if not free_a:
-        return _dot_vector(b, a, (batch_b, sum_b), (batch_a, sum_a))
-    for i, j in zip((*batch_a, *sum_a), (*batch_b, *sum_b), strict=True):
-        a, b = _met(a, i, b, j)
-    y = emit_plain(op, limited(a, 0, sum_a), limited(b, 0, sum_b), **attrs)
-    of_a, of_b = extents_of(a), extents_of(b)
-    extents = [*(of_a[i] for i in (*batch_a, *free_a)), *(of_b[j] for j in free_b)]
-    return limited(moving(y, extents), 0, range(y.ndim))
-
-
-def _dot_vector(a: Tracer, b: Tracer, axes_a: Axes, axes_b: Axes) -> Tracer:
-    """A product in which all axes of b are batched or summed: along a's axes, as they lie in memory."""
-    if a.path and a.path[-1].op is m.transpose:
-        perm = a.path[-1].attrs["perm"]
-        extents = dict(zip(perm, extents_of(a), strict=True))
-        a = moving(view_before(a), [extents[i] for i in range(a.ndim)])
-        axes_a = (tuple(perm[i] for i in axes_a[0]), tuple(perm[i] for i in axes_a[1]))
-        free = tuple(perm[i] for i in range(a.ndim) if perm[i] not in (*axes_a[0], *axes_a[1]))
-    else:
-        free = tuple(i for i in range(a.ndim) if i not in (*axes_a[0], *axes_a[1]))
-    other = dict(zip((*axes_a[0], *axes_a[1]), (*axes_b[0], *axes_b[1]), strict=True))  # a's axis -> b's
-    factor = emit(m.transpose, b, perm=tuple(other[i] for i in range(a.ndim) if i in other))
-    rest = iter(factor.shape)
-    factor = emit(m.reshape, factor, shape=tuple(next(rest) if i in other else 1 for i in range(a.ndim)))
-    y = emit(ops.reduce.sum_, emit(e.mul, a, factor), axes=tuple(sorted(axes_a[1])))
-    left = [i for i in range(a.ndim) if i not in axes_a[1]]
-    order = [left.index(i) for i in (*axes_a[0], *free)]
-    return emit(m.transpose, y, perm=tuple(order)) if order != sorted(order) else y
-
-
-def _met(a: Tracer, i: int, b: Tracer, j: int) -> tuple[Tracer, Tracer]:
-    """Two arrays with an axis of each at one capacity and extent."""
-    n, k = extents_of(a)[i], extents_of(b)[j]
-    size, other = a.type.dims[i], b.type.dims[j]
-    if n is not None and k is not None and n is not k:
-        n = _extent(agreed(n, k), min(size, other))
-        a, b = _with_extents(a, {i: n}), _with_extents(b, {j: n})
-    elif n is None or k is None:
-        size, other, n = (size, size, None) if n is None else (other, other, None)
-    size = min(size, other)
-    target = ([size], [n])
-    return _fitted_axis(a, i, size, n, target), _fitted_axis(b, j, size, n, target)
-
-
-def _with_extents(x: Tracer, extents: Mapping[int, Extent]) -> Tracer:
+def with_extents(x: Tracer, extents: Mapping[int, Extent]) -> Tracer:
     """x with other lengths of some axes, with which its own have agreed."""
     return moving(detached(x), [extents.get(a, own) for a, own in enumerate(extents_of(x))])
-
-
-_RULES: dict[str, Callable[[OpDef, Sequence[Tracer], Attrs], Tracer]] = {
-    "elementwise": _elementwise,
-    "bound": _check,
-    "reduce": _reduce,
-    "broadcast": _broadcast,
-    "transpose": _transpose,
-    "reshape": _reshape,
-    "slice": _static_part,
-    "dynamic_slice": _static_part,
-    "reverse": _static_part,
-    "gather": _gather,
-    "dot": _dot,
-}

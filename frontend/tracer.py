@@ -315,7 +315,9 @@ def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
 
 def view_before(tracer: Tracer) -> Tracer:
     """What the last view of a tracer's path is a view of; its extents are the caller's business."""
-    trace, storage, path = tracer.home, tracer.storage, tracer.path[:-1]
+    storage, path = tracer.storage, tracer.path[:-1]
+    known_in = [storage.trace, *(s.trace for view in path for s in view.starts)]
+    trace = max(known_in, key=lambda t: t.serial)
     return Tracer(trace, read_path(trace, storage.value_in(trace), path), None, storage, path)
 
 

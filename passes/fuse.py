@@ -108,7 +108,7 @@ class _Fuser:
         return found
 
     def _feeds(self, j: int, i: int) -> bool:
-        """Whether write i works with part j of the array that it writes a large part of, elsewhere than in its place."""
+        """Whether write i, of a large part of an array, works with part j of it, which lies elsewhere."""
         part, op = self.ops[j], self.ops[i]
         if op.kind.name not in WINDOWS:
             return False

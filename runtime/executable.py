@@ -108,7 +108,8 @@ class Executable:
         """Run the step.
 
         A non-contiguous or misaligned argument is copied first. Donated arguments are overwritten. Raises
-        IndexError when an index was out of bounds, ValueError when lengths did not agree, and MemoryError when there is none left for a loop's stack.
+        IndexError when an index was out of bounds, ValueError when lengths did not agree, and MemoryError when there is
+        none left for a loop's stack.
         """
         taken = self._taken
         if taken:

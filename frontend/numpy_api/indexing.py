@@ -21,8 +21,19 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import IndexingError, message
-from weft.frontend.extents import Part, element, moves, part_of, same, same_shape, window
-from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
+from weft.frontend.extents import Part, element, moves, part_of, window
+from weft.frontend.lengths import same, same_shape
+from weft.frontend.numpy_api.moves import (
+    find_tracer,
+    known_array,
+    permuted,
+    pick,
+    reshaped,
+    reversed_,
+    sliced,
+    spread,
+    view,
+)
 from weft.frontend.numpy_api.registry import method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.ir import ops
@@ -92,7 +103,9 @@ def _window(x: Tracer, placed: Sequence[Placed]) -> Tracer:
              for a, s in enumerate(slices)]  # fmt: skip
     x = sliced(x, still)
     if moving:
-        return window(x, [_part(x, e if still[a] == slice(None) else slice(None), a) for a, e in enumerate(along)])
+        left = [e if s == slice(None) else slice(None) for e, s in zip(along, still, strict=True)]
+        y = window(x, [_part(x, e, axis) for axis, e in enumerate(left)])
+        return reversed_(y, [axis for axis, e in enumerate(left) if isinstance(e, slice) and e.step == -1])
     like = next(e for e in along if type(e) is Tracer)
     starts = [constant(like, 0, "i64") if isinstance(e, slice) else _start(x, e, like, a) for a, e in enumerate(along)]
     sizes = tuple(n if isinstance(e, slice) else 1 for e, n in zip(along, x.shape, strict=True))

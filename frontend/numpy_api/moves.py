@@ -14,7 +14,8 @@ import numpy as np
 
 from weft.frontend.errors import ConcretizationError, IndexingError, ShapeError, UnsupportedError, message
 from weft.frontend.extents import cut as cut_moving
-from weft.frontend.extents import moves, same_shape
+from weft.frontend.extents import moves
+from weft.frontend.lengths import same_shape
 from weft.frontend.tracer import Tracer, as_tracer, emit, emit_source, full
 from weft.ir import ops
 
