@@ -30,6 +30,7 @@ from weft.ir.writes import solve_writes, untouched, window
 SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
 WINDOW_READS = frozenset({"slice", "dynamic_slice", "moving_slice"})
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
+MOST_SIBLINGS = 16  # groups, the latest, that are tried for one because they read the same value
 ALONE = frozenset({"call", "reshape"})
 ALONE_FAMILIES = frozenset({"control", "stack"})
 BLAS = frozenset({"f32", "f64"})
@@ -86,6 +87,7 @@ class _Fuser:
         self.roots: dict[int, set[Value]] = {}
         self.final_uses: dict[Value, set[int]] = {}
         self.group_of: dict[int, _Group] = {}
+        self.recent: dict[Value, list[int]] = {}
         self.order: list[_Group | None] = []  # a group comes after those that it waits for; None where one has left
         for i in sorted(self.needed):
             self.roots[i], through_free = self._roots(i)
@@ -239,6 +241,7 @@ class _Fuser:
             if self._joinable(i):
                 for j in self._neighbours(i):
                     self._join(self.group_of[j], self.group_of[i])
+                self._remember(i)
         return self._emit()
 
     def _joinable(self, i: int) -> bool:
@@ -247,12 +250,19 @@ class _Fuser:
     def _neighbours(self, i: int) -> list[int]:
         """Ops whose kernels might take op i in: makers of what it reads, then readers of the same values."""
         makers = self._made(self.roots[i])
-        siblings: set[int] = set()
-        for v in self.roots[i]:
-            if v.type.size > 1:
-                siblings |= {u for u in self.final_uses.get(v, ()) if u < i}
+        siblings = {u for v in self.roots[i] for u in self.recent.get(v, ())}
         found = sorted(makers, reverse=True) + sorted(siblings - makers, reverse=True)
         return [j for j in found if self._joinable(j)]
+
+    def _remember(self, i: int) -> None:
+        """Of the readers of a value, the latest of each of the latest groups."""
+        for v in self.roots[i]:
+            if v.type.size > 1:
+                recent = self.recent.setdefault(v, [])
+                if recent and self.group_of[recent[-1]] is self.group_of[i]:
+                    recent.pop()
+                recent.append(i)
+                del recent[:-MOST_SIBLINGS]
 
     def _join(self, one: _Group, other: _Group) -> None:
         """Make one group of two, if they can be one kernel."""
