@@ -32,7 +32,6 @@ from weft.frontend.region_parts import (
     fitted,
     is_number,
     leaf_of,
-    moves,
     outer_values,
     replaced,
     same,
@@ -179,7 +178,7 @@ class Carry:
         """A variable that is missing at the start: it gets zeros, or stays missing."""
         if isinstance(new, Undefined):
             return
-        if any(map(moves, tree.leaves(new))):
+        if any(type(leaf) is Tracer and leaf.extents is not None for leaf in tree.leaves(new)):
             self.missing[k] = "it has another size in each trip"
         elif self.optional or name in self.state.optional:
             if all(is_number(leaf) for leaf in tree.leaves(new)):
