@@ -68,7 +68,8 @@ def fill_behind(low: Lowering) -> list[Statement]:
             scope.statements.append(Store(low.out_of[v], v.dtype, place, low.reader.element(number, [], scope)))
             body = scope.statements
             for b, name in reversed(list(enumerate(names))):
-                n = ends.get(axes[b])
+                along = axes[b]
+                n = None if along is None else ends.get(along)
                 start = low.reader.start(n) if b == d and n is not None else Affine()
                 stop = low.reader.start(n) if b < d and n is not None else Affine(v.shape[b])
                 body = [For(name, start, stop, body)]
@@ -97,6 +98,6 @@ def _rest(
     for stride, i in zip(strides_of(w.base.shape), index, strict=True):
         place = place + i * stride
     body: list[Statement] = [*scope.statements, Store(out, w.base.dtype, place, value)]
-    for name, n in reversed(nest):
-        body = [For(name, Affine(), n, body)]
+    for name, count in reversed(nest):
+        body = [For(name, Affine(), count, body)]
     return body

@@ -58,9 +58,12 @@ def dims_of(shape: Sequence[Any]) -> tuple[tuple[int, ...], tuple[Extent, ...]]:
     """Capacities and extents of a shape. Raises UnsupportedError for a size that is nobody's extent."""
     dims: list[int] = []
     for n in shape:
-        if type(n) is Tracer and n.room is None:
+        if type(n) is not Tracer:
+            dims.append(n)
+        elif n.room is None:
             raise refusal("makes an array of a size that is known only when the code runs", [n])
-        dims.append(n.room[0] if type(n) is Tracer else n)
+        else:
+            dims.append(n.room[0])
     return tuple(dims), tuple(n if type(n) is Tracer else None for n in shape)
 
 

@@ -98,7 +98,7 @@ def structure_text(treedef: tree.TreeDef) -> str:
 
 def moves(leaf: Any) -> bool:
     """Whether this is an array of a size that only the run shows (see `extents`)."""
-    return type(leaf) is Tracer and any(n is not None and not n.room[1] for n in leaf.extents or ())
+    return type(leaf) is Tracer and any(n is not None and n.room is not None and not n.room[1] for n in leaf.extents or ())
 
 
 def is_number(leaf: Any) -> bool:
