@@ -317,6 +317,20 @@ def test_random_graphs(graph, seed):
             np.testing.assert_allclose(g, w, rtol=1e-12, atol=1e-12)
 
 
+WAITING = """\
+def main(a: f64[6], u: f64[3], k: i64[4]) -> f64[6]:
+    n: i64 = max(k, axes=(0,))
+    y: f64[6] = moving_update(a, u, i64(2), n)
+    return y
+"""
+
+
+def test_a_length_is_worked_out_before_the_loop_that_it_ends():
+    arguments = [np.arange(6.0), np.ones(3), np.array([0, 2, 1, 0])]
+    (got,) = Stages(parse(WAITING)).compile()(arguments)
+    np.testing.assert_array_equal(got, [0, 1, 1, 1, 4, 5])
+
+
 TRIMMED = """\
 def main(a: f64[8], x: f64[8], c: f64, s: i64, n: i64) -> (f64[8], f64):
     b: f64[8] = broadcast(c, shape=(8,))
