@@ -266,8 +266,8 @@ def test_loops_end_at_the_length():
 
     text = kernel_ir(f, A, X[:9])
     loop = text[text.index("for c in [0, ") :].split("\n")[0]
-    assert re.fullmatch(r"for c in \[0, start\w*\):  # vector", loop), text
-    assert "where" not in text and "min(" not in text
+    assert re.fullmatch(r"for c in \[0, end\w*\):  # vector", loop), text
+    assert "where" not in text and "less" not in text
 
 
 def rank_one(A):
@@ -429,6 +429,22 @@ def test_errors_of_a_run(f, kind, words):
     for compiler in (interpreted, weft.compile):
         with pytest.raises(kind, match=words):
             compiler(f)(X)
+
+
+def written_unequally(x, y):
+    for i in rolled(range(len(x))):
+        y[i:] = x[: i + 5] + x[i]
+        y[: i + 2] += x[i:]
+
+
+def test_what_goes_on_after_an_error_stays_in_its_array():
+    """The arrays lie in larger ones, whose other elements must not be written."""
+    around = np.arange(60.0)
+    x, y = around[5:16], around[30:41]
+    with pytest.raises(ValueError, match="lengths differ"):
+        weft.compile(written_unequally)(x, y)
+    others = [*range(5), *range(16, 30), *range(41, 60)]
+    np.testing.assert_array_equal(around[others], others)
 
 
 def test_a_size_that_fits_is_fixed():
