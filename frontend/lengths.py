@@ -130,8 +130,7 @@ def _range(trace: Trace, value: Value) -> Range:
     op = trace.maker(value)
     if op is not None and op.kind.name in ("minimum", "maximum", "where"):
         lows, highs = zip(*(_range(trace, v) for v in op.operands[-2:]), strict=True)
-        low = min(lows) if None not in lows else None
-        return low, max(highs) if None not in highs else None
+        return min(lows) if None not in lows else None, max(highs) if None not in highs else None
     terms, const = _linear(trace, value)
     if value in terms:
         return None, None
