@@ -123,7 +123,9 @@ def _for(f: _Function, s: For) -> None:
     f.define(s.var, f"%{tag}")
     begun = len(f.lines)
     _emit(f, s.body)
-    rolled = ROLLED.format(_vectors_at_once(f.lines[begun:])) if _stays_rolled(s) else ""
+    rolled = ""
+    if _stays_rolled(s):
+        rolled = ROLLED.format(_vectors_at_once(f.lines[begun:]) if s.vector else 0)
     f.put(f"br label %{tag}.latch")
     f.label(f"{tag}.latch")
     f.put(f"%{tag}.next = add nuw nsw i64 %{tag}, {s.step}")
@@ -133,9 +135,11 @@ def _for(f: _Function, s: For) -> None:
 
 def _stays_rolled(s: For) -> bool:
     """A long vectorised loop takes several vectors a trip already: unrolled further, as LLVM likes to, it takes twice
-    as long to compile, and runs no faster. Of short loops it may make what it likes."""
+    as long to compile, and runs no faster. So does one around it. Of short loops LLVM may make what it likes."""
+    if not s.vector:
+        return any(isinstance(inner, For) and _stays_rolled(inner) for inner in s.body)
     known = not s.start.terms and not s.stop.terms
-    return s.vector and not (known and s.stop.const - s.start.const < SHORT_LOOP)
+    return not (known and s.stop.const - s.start.const < SHORT_LOOP)
 
 
 def _vectors_at_once(body: Sequence[str]) -> int:
@@ -371,8 +375,10 @@ def _with_loops(text: str) -> str:
     for count, part in zip(rest[::2], rest[1::2], strict=True):
         n = len(nodes)
         parts.append(f", !llvm.loop !{n}{part}")
-        nodes += [f"!{n} = distinct !{{!{n}, !0, !{n + 1}}}",
-                  f'!{n + 1} = !{{!"llvm.loop.interleave.count", i32 {count}}}']  # fmt: skip
+        nodes.append(f"!{n} = distinct !{{!{n}, !0}}")
+        if int(count):
+            nodes[n] = f"!{n} = distinct !{{!{n}, !0, !{n + 1}}}"
+            nodes.append(f'!{n + 1} = !{{!"llvm.loop.interleave.count", i32 {count}}}')
     return "\n".join(["".join(parts), *nodes]) + "\n" if rest else text
 
 
