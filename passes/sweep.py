@@ -14,7 +14,7 @@ import numpy as np
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Op, Value
 from weft.ir.ops.movement import broadcast, pad, unbroadcast
-from weft.ir.ops.stack import zeros
+from weft.ir.ops.stack import stack_new, zeros
 from weft.ir.ops.update import update
 
 
@@ -131,9 +131,26 @@ class Sweep:
         op = self.maker.get(value)
         return int(op.attrs["value"]) if op is not None and op.kind.name == "constant" else None
 
+    def taken(self, values: Sequence[Value]) -> list[Expr]:
+        """The adjoints of these values so far, which somebody goes on adding to; of a value met twice, once."""
+        return [(self.finished(v), self.adjoint.pop(v, None))[0] for v in values]
+
     def finished(self, value: Value) -> Expr:
         """The adjoint of a value, at the value's full shape: zeros where nothing depends on it."""
         delta = self.adjoint.get(value)
         if delta is None:
             return zeros(Expr(value, self.build))
         return delta if delta.shape == value.shape else broadcast(delta, shape=value.shape)
+
+
+def forth(ops: Sequence[Op], sweep: Sweep) -> list[Op]:
+    """The forward part: loops and branches that leave something for the backward part have a stack each."""
+    build = Builder()
+    for op in ops:
+        longer = sweep.longer.get(op)
+        if longer is None:
+            build.ops.append(op)
+            continue
+        empty = build.emit(stack_new, (), location=op.location)[0].value if longer.saved else None
+        build.ops += longer.make(empty)
+    return build.ops
