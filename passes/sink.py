@@ -92,14 +92,14 @@ class _Sinker:
             return None
         return rule(fill, op, [self._number(v) for v in op.operands])
 
-    def _cost(self, value: Value, fill: Any, seen: set[Value]) -> float:
+    def _cost(self, value: Value, fill: Any, seen: set[Any]) -> float:
         """How many ops are computed again when a move sinks below `value`; inf where it can't, or saves no buffer."""
         op = self._computed(value)
         if op is None:
             return 0 if self._is_buffer(value) else math.inf
-        if value in seen:
+        if (key := _key(value, fill)) in seen:
             return 0
-        seen.add(value)
+        seen.add(key)
         fills = self._fills(op, fill)
         if fills is None:
             return math.inf
@@ -127,7 +127,7 @@ class _Sinker:
 
     def _moved(self, value: Value, move: Op, fill: Any) -> Value:
         """What `move`, with this fill, makes of a value."""
-        key = (value, fill if fill is LEFT else fill.tobytes())
+        key = _key(value, fill)
         if key not in self.done:
             op = self._computed(value)
             if op is None:
@@ -149,6 +149,10 @@ class _Sinker:
     def _move(self, value: Value, move: Op, fill: Any) -> Value:
         operands = [value] if fill is LEFT else [value, self.build.constant(fill, value.dtype).value]
         return self.build.emit(move.kind, operands, move.attrs)[0].value
+
+
+def _key(value: Value, fill: Any) -> Any:
+    return (value, fill.tobytes() if isinstance(fill, np.generic) else fill)
 
 
 Fills = Sequence[Any] | None
