@@ -9,7 +9,7 @@
 
 A region reads nothing but its own inputs: what a body needs from outside are operands behind the carried ones,
 its constants. Carried values keep their types from trip to trip; a loop of no trips gives them back as they came.
-A loop may say what its gradient keeps: checkpoint="sqrt", a number of snapshots, or one of bytes, "64MB".
+A loop may say what its gradient keeps: checkpoint='sqrt', a number of snapshots, or one of bytes, '64MB'.
 The interpreter runs regions itself; how loops and branches are differentiated is `weft.passes.differentiate`.
 """
 
