@@ -27,6 +27,7 @@ from weft.passes.products import products
 from weft.passes.ranges import ranges
 from weft.passes.simplify import simplify
 from weft.passes.sink import sink
+from weft.passes.trim import trim
 
 PASSES = [
     Pass("dce", dce),
@@ -36,6 +37,7 @@ PASSES = [
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
     Pass("sink", sink),
+    Pass("trim", trim),
     Pass("dce again", dce),
     Pass("products", products),
     Pass("loops again", loops),  # a transpose that a product in a loop needs
