@@ -1,4 +1,4 @@
-"""Control flow as functions: cond, switch, while_loop, fori_loop, scan, map, associative_scan.
+"""Control flow as functions: cond, switch, while_loop, fori_loop, scan, map, associative_scan; and checkpoint.
 
     x = weft.cond(x > 0, f, g, x)                         f(x) if x > 0 else g(x)
     x = weft.while_loop(lambda x: x > tol, step, x)       while x > tol: x = step(x)
@@ -11,6 +11,7 @@ names. Where nothing is traced they run as plain Python. Values are trees of arr
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from weft.frontend.numpy_api import surface
 from weft.frontend.region_parts import State, Undefined, leaf_of
 from weft.frontend.tracer import Tracer, full
 
-__all__ = ["associative_scan", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
+__all__ = ["associative_scan", "checkpoint", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
 
 
 class _Variable:
@@ -126,6 +127,27 @@ def fori_loop(
     else:
         regions.for_loop(lower, upper, 1, body, loop.state, kept)
     return loop.value
+
+
+def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose gradient keeps its arguments alone: it is run again in the backward pass.
+
+    Its result is a tree of arrays and numbers. Raises ControlFlowError where it is not.
+    """
+
+    @functools.wraps(function, updated=())
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if youngest() is None:
+            return function(*args, **kwargs)
+        result = _Variable(Undefined("result"), "result")
+
+        def body(_: Any) -> None:
+            result.value = call(function, *args, **kwargs)
+
+        regions.for_loop(0, 1, 1, body, result.state, checkpoint=1)
+        return result.value
+
+    return run
 
 
 def scan(

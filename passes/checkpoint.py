@@ -163,6 +163,7 @@ class Checkpoints:
 
     def __init__(self, trip: Trip, trips: int | None) -> None:
         self.trip = trip
+        self.trips = trips
         self.op = op = trip.op
         self.state = [op.operands[LEAD[op.kind] + j] for j in trip.kept]  # the initial one
         self.most = snapshots(op.attrs["checkpoint"], sum(v.type.nbytes for v in self.state), trips)
@@ -177,6 +178,11 @@ class Checkpoints:
         by = abs(step)
         trips = way if by == 1 else floordiv(way + (by - 1), way.const(by))
         return start, maximum(trips, zero)
+
+    def plain(self) -> Op:
+        """The loop as the forward part runs it where it leaves nothing."""
+        attrs = {k: v for k, v in self.op.attrs.items() if k != "checkpoint"}
+        return Op(self.op.kind, self.op.operands, attrs, self.op.regions, self.op.results)
 
     def _room(self, build: Builder) -> tuple[list[Expr], Expr]:
         """Empty slots, and the trips at which they will be taken."""
@@ -258,7 +264,8 @@ class Checkpoints:
 
         state = ([left.top], left.slots, [left.at], deltas, totals) if trip.kept else ([], [], [], deltas, totals)
         one = n.const(1)
-        *_, first, last = for_loop(build, n - one, -one, -1, state, ([start], cs), body)
+        kept = {"checkpoint": 1} if self.trips == 1 else {}  # its residuals stay in it
+        *_, first, last = for_loop(build, (n - one, -one), -1, state, ([start], cs), body, **kept)
         return [*first, *last]
 
     def _reach(

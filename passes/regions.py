@@ -203,6 +203,8 @@ def _checkpointed(op: Op, sweep: Sweep, carried: Sequence[int], constants: Seque
         ops, left = loop.forward()
         sweep.longer[op] = Longer(lambda _: ops, None)
         snapshot = left.on(build)
+    else:
+        sweep.longer[op] = Longer(lambda _: [loop.plain()], None)
     deltas = [sweep.finished(op.results[j]) for j in carried]
     places = [op.operands[i + lead - before] for i in (*(before + j for j in carried), *constants)]
     totals = sweep.taken(places[len(carried) :])

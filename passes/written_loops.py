@@ -31,13 +31,19 @@ def while_loop(
 
 
 def for_loop(
-    build: Builder, start: Expr, stop: Expr, step: int, state: Groups, constants: Groups, body: Callable[..., Groups]
+    build: Builder,
+    ends: tuple[Expr, Expr],
+    step: int,
+    state: Groups,
+    constants: Groups,
+    body: Callable[..., Groups],
+    **attrs: Any,
 ) -> list[list[Expr]]:
-    """`for t in range(start, stop, step): state = body(t, *state, *constants)`."""
+    """`for t in range(*ends, step): state = body(t, *state, *constants)`."""
     region = _region(build, "body", (*state, *constants), body, index=True)
     carried = _flat(state)
-    operands = [e.value for e in (start, stop, *carried, *_flat(constants))]
-    attrs = {"carried": len(carried), "step": step}
+    operands = [e.value for e in (*ends, *carried, *_flat(constants))]
+    attrs = {"carried": len(carried), "step": step, **attrs}
     return _grouped(build.emit(control.for_loop, operands, attrs, regions=(region,)), state)
 
 

@@ -311,3 +311,66 @@ def test_text(checkpoint):
 def test_text_with_another_value_is_refused():
     with pytest.raises(Exception, match="neither"):
         parse(TEXT.replace("CHECKPOINT", '"some"'))
+
+
+def layer(x, w):
+    h = np.tanh(x @ w)
+    return np.sin(h) * np.exp(-h) + x
+
+
+def network(f):
+    def loss(weights, x):
+        for w in weights:
+            x = f(x, w)
+        return np.sum(x**2)
+
+    return loss
+
+
+WEIGHTS = [np.random.default_rng(k).random((5, 5)) * 0.3 for k in range(4)]
+
+
+def test_a_function_is_run_again_in_the_backward_pass(runs):
+    want = weft.grad(network(layer), argnums=(0, 1))(WEIGHTS, XS)
+    again = weft.grad(network(weft.checkpoint(layer)), argnums=(0, 1))
+    runs[0] = 0
+    got = again(WEIGHTS, XS)
+    assert runs[0] == 2 * len(WEIGHTS)
+    for found in (got, weft.compile(again)(WEIGHTS, XS)):
+        for a, b in zip(weft.tree.leaves(found), weft.tree.leaves(want), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_a_function_keeps_its_arguments_alone():
+    x = np.ones((2000, 5))
+    with_, without = (weft.compile(weft.grad(network(f))).lower(WEIGHTS, x) for f in (weft.checkpoint(layer), layer))
+    assert with_.memory.arena < without.memory.arena / 1.5
+
+
+def test_a_function_with_several_results_that_writes_to_its_argument():
+    @weft.checkpoint
+    def both(x, scale=2.0):
+        x[1:] *= np.sin(x[:-1])
+        return {"a": np.exp(x) * scale, "b": (x, np.sum(x))}
+
+    def loss(f):
+        def run(x):
+            x = x.copy()
+            found = f(x, scale=3.0)
+            return np.sum(found["a"]) * found["b"][1] + np.sum(found["b"][0] * x)
+
+        return run
+
+    want = weft.grad(loss(both.__wrapped__))(X)
+    np.testing.assert_allclose(weft.grad(loss(both))(X), want, rtol=1e-12)
+    np.testing.assert_allclose(weft.compile(weft.grad(loss(both)))(X), want, rtol=1e-12)
+    assert loss(both)(X) == loss(both.__wrapped__)(X)
+
+
+def test_a_function_to_second_order():
+    def twice(f):
+        return weft.grad(lambda x: np.sum(weft.grad(lambda x: network(f)(WEIGHTS, x))(x) ** 2))
+
+    want = twice(layer)(XS)
+    np.testing.assert_allclose(twice(weft.checkpoint(layer))(XS), want, rtol=1e-11)
+    np.testing.assert_allclose(weft.compile(twice(weft.checkpoint(layer)))(XS), want, rtol=1e-11)
