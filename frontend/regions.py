@@ -253,7 +253,8 @@ def while_loop(
     carry = Carry(state, "the loop", optional=False)
     bodies = _settled(carry, lambda: [carry.test("test", test), carry.run("body", body)])
     count = len(carry.carried) + len(carry.arrays)
-    emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count, **_kept(checkpoint))
+    kept = _kept(checkpoint)
+    emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count, **kept)
 
 
 def _kept(checkpoint: int | str | None) -> dict[str, int | str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weft.ir.builder import Builder
-from weft.ir.graph import Graph, Op
+from weft.ir.graph import Graph
 from weft.passes.activity import active_values
 from weft.passes.inline import inline_calls
 from weft.passes.loops import loops

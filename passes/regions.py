@@ -30,10 +30,11 @@ from weft.ir.ops.elementwise import floordiv
 from weft.ir.ops.stack import pop, push
 from weft.ir.types import STACK
 from weft.passes.activity import useful_carried, useful_inputs, useful_operands
-from weft.passes.checkpoint import Checkpoints, is_checkpointed, trip_of
+from weft.passes.checkpoint import Checkpoints, is_checkpointed
 from weft.passes.dce import dce
 from weft.passes.residuals import free_values, kept_values, recomputed
 from weft.passes.sweep import Longer, Sweep
+from weft.passes.trip import trip_of
 
 MANY = 16  # trips of a loop, where their number is not known
 

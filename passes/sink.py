@@ -121,7 +121,8 @@ class _Sinker:
                 self.done = {}
                 self.env[op.result] = self._moved(op.operands[0], op, self._fill(op))
                 continue
-            self.build.ops.append(Op(op.kind, tuple(self.env[v] for v in op.operands), op.attrs, op.regions, op.results))
+            operands = tuple(self.env[v] for v in op.operands)
+            self.build.ops.append(Op(op.kind, operands, op.attrs, op.regions, op.results))
             self.env.update((r, r) for r in op.results)
         return self.build.finish([self.env[v] for v in self.graph.outputs])
 

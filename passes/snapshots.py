@@ -31,14 +31,13 @@ MOST = 4096  # of a budget in bytes, where the number of trips is not known
 
 def snapshots(checkpoint: int | str, nbytes: int, trips: int | None) -> int:
     """How many to keep at most. nbytes: of one. trips: None where their number is not known."""
-    most = max(trips, 1) if trips is not None else math.inf
-    if checkpoint == "sqrt":  # b(s, 2) >= trips: each is advanced over at most twice
-        return UNKNOWN if trips is None else max(1, min(most, math.isqrt(2 * trips) + 1))
     if isinstance(checkpoint, int):
-        return int(min(checkpoint, most))
-    size = budget(checkpoint)
-    assert size is not None, checkpoint
-    return int(max(1, min(size // max(nbytes, 1), most if trips is not None else MOST)))
+        found = checkpoint
+    elif (room := budget(checkpoint)) is not None:
+        found = min(room // max(nbytes, 1), MOST if trips is None else trips)
+    else:  # "sqrt": trips <= b(s, 2), so that none is advanced over more than twice
+        found = UNKNOWN if trips is None else math.isqrt(2 * trips) + 1
+    return max(1, found if trips is None else min(found, trips))
 
 
 def advances(n: int, s: int) -> int:

@@ -149,7 +149,8 @@ def scan_of_weights(w, checkpoint):
 
 def loop_in_loop(x, checkpoint):
     for i in weft.rolled(range(9), checkpoint=checkpoint):
-        x = weft.fori_loop(0, 7, lambda j, y, i=i: np.sin(y) * 1.1 + i * j * 0.01, x, checkpoint=checkpoint) * np.exp(-x)
+        y = weft.fori_loop(0, 7, lambda j, y, i=i: np.sin(y) * 1.1 + i * j * 0.01, x, checkpoint=checkpoint)
+        x = y * np.exp(-x)
     return np.sum(x**2)
 
 
@@ -269,7 +270,7 @@ def test_a_linear_loop_keeps_nothing():
 
 
 def test_how_many_snapshots():
-    assert snapshots("sqrt", 8, 10_000) == 142 and snapshots("sqrt", 8, 2) == 2 and snapshots("sqrt", 8, None) == UNKNOWN
+    assert [snapshots("sqrt", 8, n) for n in (10_000, 2, None)] == [142, 2, UNKNOWN]
     assert all(advances(n, snapshots("sqrt", 8, n)) <= 2 * n for n in range(1, 500))
     assert snapshots(7, 8, 100) == 7 and snapshots(7, 8, 3) == 3 and snapshots(7, 8, None) == 7
     assert snapshots("1KB", 100, 50) == 10 and snapshots("1KB", 5000, 50) == 1 and snapshots("1GB", 8, None) == MOST

@@ -51,7 +51,8 @@ def test_every_test_is_decided_in_a_segment(tests, count, lo, hi):
     body = []
     for i, (k, c, n) in enumerate(tests):
         at = var("c") * k + c
-        body += [InRange(f"t{i}", at, 0, n), Index(f"a{i}", "max", at, Affine(0)), Index(f"b{i}", "min", var(f"a{i}"), Affine(n))]
+        body.append(InRange(f"t{i}", at, 0, n))
+        body += [Index(f"a{i}", "max", at, Affine(0)), Index(f"b{i}", "min", var(f"a{i}"), Affine(n))]
     whole = For("c", var("lo"), var("hi"), body)
     segments = trips(cut(whole, count, Names()), lo, hi)
     assert [t for s in segments for t in s] == [t for s in trips([whole], lo, hi) for t in s]
