@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Graph, Op, Value, fresh
 from weft.ir.ops import control
-from weft.ir.ops.control import BEFORE, LEAD
+from weft.ir.ops.control import AGAIN, BEFORE, LEAD
 from weft.ir.ops.elementwise import floordiv, maximum
 from weft.ir.ops.logic import equal, logical_and, where
 from weft.ir.ops.movement import broadcast, reshape
@@ -174,7 +174,7 @@ class Checkpoints:
 
         state = ([left.top], left.slots, [left.at], deltas, totals) if trip.kept else ([], [], [], deltas, totals)
         one = n.const(1)
-        kept = {"checkpoint": 1} if self.trips == 1 else {}  # its residuals stay in it
+        kept = {"checkpoint": AGAIN} if self.trips == 1 else {}  # its residuals stay in it
         *_, first, last = for_loop(build, (n - one, -one), -1, state, ([start], cs), body, **kept)
         return [*first, *last]
 

@@ -33,7 +33,7 @@ def reverse(graph: Graph, wrt: Sequence[int], seeds: Sequence[int]) -> Graph:
     cotangent. The result's inputs are the graph's and one cotangent per seed; its outputs are the graph's
     and one gradient per `wrt` input (zeros where nothing depends on it).
     """
-    graph = loops(inline_calls(graph))  # what a loop computes once need not be kept for every trip
+    graph = loops(inline_calls(graph), derive=True)  # what a loop computes once need not be kept for every trip
     build = Builder(graph.name)
     build.inputs.extend(graph.inputs)
     sweep = Sweep(build, active_values(graph, (graph.inputs[i] for i in wrt)), nested)

@@ -35,7 +35,7 @@ def snapshots(checkpoint: int | str, nbytes: int, trips: int | None) -> int:
         found = checkpoint
     elif (room := budget(checkpoint)) is not None:
         found = min(room // max(nbytes, 1), MOST if trips is None else trips)
-    else:  # "sqrt": trips <= b(s, 2), so that none is advanced over more than twice
+    else:  # the root: trips <= b(s, 2), so that none is advanced over more than twice
         found = UNKNOWN if trips is None else math.isqrt(2 * trips) + 1
     return max(1, found if trips is None else min(found, trips))
 

@@ -277,7 +277,7 @@ def test_how_many_snapshots():
     assert [budget(t) for t in ("64MB", "1.5 KiB", "7B", "64", "MB", "3XB", 5)] == [64_000_000, 1536, 7, *[None] * 4]
 
 
-@pytest.mark.parametrize("checkpoint", [0, -1, 2.5, "fast", "0B", "64", [3]])
+@pytest.mark.parametrize("checkpoint", [0, -1, 2.5, "fast", "again", "0B", "64", [3]])
 def test_other_values_are_refused(checkpoint):
     with pytest.raises(ArgumentError, match="checkpoint"):
         weft.rolled(range(3), checkpoint=checkpoint)
@@ -346,6 +346,11 @@ def test_a_function_keeps_its_arguments_alone():
     x = np.ones((2000, 5))
     with_, without = (weft.compile(weft.grad(network(f))).lower(WEIGHTS, x) for f in (weft.checkpoint(layer), layer))
     assert with_.memory.arena < without.memory.arena / 1.5
+
+
+def test_a_function_without_a_gradient_is_as_it_was():
+    plain, kept = (weft.compile(lambda x, f=f: f(x, W)).lower(XS).fused for f in (layer, weft.checkpoint(layer)))
+    assert [op.kind.name for op in kept.walk()] == [op.kind.name for op in plain.walk()]
 
 
 def test_a_function_with_several_results_that_writes_to_its_argument():

@@ -15,7 +15,7 @@ import numpy as np
 
 from weft.frontend.errors import ArgumentError, message
 from weft.frontend.tracer import Tracer, as_tracer
-from weft.ir.ops.control import is_checkpoint
+from weft.ir.ops.control import AGAIN, is_checkpoint
 
 Number = Any  # an int, or a weak tracer of one
 
@@ -83,7 +83,7 @@ def as_checkpoint(value: Any) -> int | str | None:
     if value is True:
         return "sqrt"
     given = int(value) if isinstance(value, np.integer) else value
-    if not is_checkpoint(given):
+    if not is_checkpoint(given) or given == AGAIN:
         advice = 'Give a number of snapshots, "sqrt", or a number of bytes like "64MB".'
         raise ArgumentError(message(f"checkpoint={value!r} is no way to keep what a gradient needs", (), advice))
     return given  # type: ignore[no-any-return]

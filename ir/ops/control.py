@@ -29,6 +29,7 @@ BOOL = TensorType("bool")
 Regions = tuple[Graph, ...]
 
 
+AGAIN = "again"  # the `checkpoint` of a backward loop of one trip, see `weft.passes.loops`
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4,
          "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}  # fmt: skip
 _BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?I?)B", re.IGNORECASE)
@@ -43,7 +44,7 @@ def budget(checkpoint: Any) -> int | None:
 def is_checkpoint(value: Any) -> bool:
     """May it be a loop's `checkpoint`?"""
     number = type(value) is int and value > 0
-    return number or value == "sqrt" or (budget(value) or 0) > 0
+    return number or value in ("sqrt", AGAIN) or (budget(value) or 0) > 0
 
 
 def _listed(types: Sequence[TensorType]) -> str:
