@@ -63,6 +63,8 @@ def _smaller_loop(build: Builder, env: dict[Value, Value], op: Op, number: dict[
         trips = len(range(number[op.operands[0]], number[op.operands[1]], op.attrs["step"]))
     if trips == 0:
         env.update(zip(op.results, op.operands[2:], strict=False))
+    elif trips == 1 and "checkpoint" in op.attrs:  # what it computes is computed there: see `weft.checkpoint`
+        build.ops.append(op)
     elif trips == 1:
         _inline(build, env, op, op.regions[0], (op.operands[0], *op.operands[2:]))
     else:

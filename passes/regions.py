@@ -19,7 +19,7 @@ of theirs may be a residual of the loop around, where that is cheaper than what 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from weft.ir.builder import Builder, Expr
@@ -30,6 +30,7 @@ from weft.ir.ops.elementwise import floordiv
 from weft.ir.ops.stack import pop, push
 from weft.ir.types import STACK
 from weft.passes.activity import useful_carried, useful_inputs, useful_operands
+from weft.passes.checkpoint import Checkpoints, is_checkpointed, trip_of
 from weft.passes.dce import dce
 from weft.passes.residuals import free_values, kept_values, recomputed
 from weft.passes.sweep import Longer, Sweep
@@ -155,6 +156,9 @@ def _loop(op: Op, sweep: Sweep) -> None:
     constants = [i for i, v in given.items() if i >= before + count and i in read and v in sweep.active]
     if not carried and not constants:
         return
+    if is_checkpointed(op):
+        _checkpointed(op, sweep, carried, constants)
+        return
     trips = _trips(op, sweep) or MANY
     outside = dict.fromkeys(range(before), 0.0)
     for i in range(before + count, len(body.inputs)):
@@ -171,9 +175,9 @@ def _loop(op: Op, sweep: Sweep) -> None:
     counter = Value(I64, "trips") if op.kind is while_loop else None
     saved = Value(STACK, "saved") if half.uses_stack else None
     if half.is_longer or counter is not None:
-        sweep.longer[op] = Longer(lambda stack: _longer_loop(op, half, counter, stack, saved), saved)
+        sweep.longer[op] = Longer(lambda stack: _longer_loop(op, half.forth, counter, stack, saved), saved)
     deltas = [sweep.finished(op.results[j]) for j in carried]
-    state = [*_stack(sweep, saved), *deltas, *_taken(sweep, [given[i] for i in constants])]
+    state = [*_stack(sweep, saved), *deltas, *sweep.taken([given[i] for i in constants])]
     state += [Expr(op.results[j], build) for j in half.next]
     frees = [i for i in half.frees if i >= before]
     start, stop, step = _backward(op, build, counter)
@@ -187,9 +191,27 @@ def _loop(op: Op, sweep: Sweep) -> None:
             sweep.add(given[i], delta)
 
 
-def _taken(sweep: Sweep, values: Sequence[Value]) -> list[Expr]:
-    """The adjoints of these values so far, which somebody goes on adding to; of a value met twice, once."""
-    return [(sweep.finished(v), sweep.adjoint.pop(v, None))[0] for v in values]
+def _checkpointed(op: Op, sweep: Sweep, carried: Sequence[int], constants: Sequence[int]) -> None:
+    """A loop that keeps snapshots instead of residuals, see `weft.passes.checkpoint`."""
+    build, lead, before = sweep.build, LEAD[op.kind], BEFORE[op.kind]
+    loop = Checkpoints(trip_of(op, sweep, carried, constants), _trips(op, sweep))
+    counter = Value(I64, "trips") if op.kind is while_loop else None
+    snapshot = None
+    if counter is not None:
+        sweep.longer[op] = Longer(lambda _: _longer_loop(op, lambda _: ([*op.regions[-1].ops], None), counter), None)
+    elif sweep.free is None and loop.state:
+        ops, left = loop.forward()
+        sweep.longer[op] = Longer(lambda _: ops, None)
+        snapshot = left.on(build)
+    else:
+        sweep.longer[op] = Longer(lambda _: [loop.plain()], None)
+    deltas = [sweep.finished(op.results[j]) for j in carried]
+    places = [op.operands[i + lead - before] for i in (*(before + j for j in carried), *constants)]
+    totals = sweep.taken(places[len(carried) :])
+    found = loop.backward(build, loop.count(build, counter), snapshot or loop.begin(build), deltas, totals)
+    for v, delta in zip(places, found, strict=True):
+        if v in sweep.active:
+            sweep.add(v, delta)
 
 
 def _stack(sweep: Sweep, saved: Value | None) -> list[Expr]:
@@ -215,11 +237,19 @@ def _emit(
     return results
 
 
-def _longer_loop(op: Op, half: _Half, counter: Value | None, stack: Value | None, saved: Value | None) -> list[Op]:
-    """The forward loop that counts its trips, if asked, and leaves its residuals on a stack, if there are any."""
+Forth = Callable[["Value | None"], "tuple[list[Op], Value | None]"]
+
+
+def _longer_loop(
+    op: Op, forth: Forth, counter: Value | None, stack: Value | None = None, saved: Value | None = None
+) -> list[Op]:
+    """The forward loop that counts its trips, if asked, and leaves its residuals on a stack, if there are any.
+
+    forth: the ops of a trip, and the stack as they leave it, from the stack before.
+    """
     body, outside, inside = op.regions[-1], Builder(), Builder()
     inner = Value(STACK, "saved") if saved is not None else None
-    inside.ops, left = half.forth(inner)
+    inside.ops, left = forth(inner)
     more: list[tuple[Value | None, Value | None, Value | None, Value]] = []  # operand, input, output, result
     if counter is not None:
         counted = Value(I64, "trips")
@@ -276,7 +306,7 @@ def _branch(op: Op, sweep: Sweep) -> None:
     frees = sorted({i for half in halves for i in half.frees})
     seeds = [sweep.finished(op.results[k]) for k in wanted]
     operands = [Expr(op.operands[0], build), *_stack(sweep, saved), *seeds]
-    operands += [*_taken(sweep, [given[i] for i in totals]), *(Expr(given[i], build) for i in frees)]
+    operands += [*sweep.taken([given[i] for i in totals]), *(Expr(given[i], build) for i in frees)]
     regions = tuple(half.back(saved is not None, frees) for half in halves)
     results = _emit(sweep, cond, operands, {}, regions, saved)
     for i, delta in zip(wrt, results, strict=True):
