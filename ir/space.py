@@ -324,7 +324,7 @@ def _candidates(ops: Sequence[Op], space: Space) -> list[frozenset[int]]:
         if last in mask - gone:
             rest.append(mask - gone)
         if last in gone and gone == mask:
-            rest.append(frozenset({last}) if len(mask) > 1 else gone)  # type: ignore[arg-type]
+            rest.append(gone)  # type: ignore[arg-type]
     return list(dict.fromkeys([*found, *rest, frozenset()]))
 
 
