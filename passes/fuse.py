@@ -18,7 +18,7 @@ in place; a small part that is read before, and used after it, is kept in a buff
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
@@ -36,9 +36,16 @@ ALONE_FAMILIES = frozenset({"control", "stack"})
 BLAS = frozenset({"f32", "f64"})
 
 
-def is_free(op: Op) -> bool:
-    """Ops that every kernel may repeat: sources, movement, and cheap arithmetic on 0-d values."""
-    return is_movement(op) or (op.kind.name in CHEAP and not op.result.shape)
+def free_ops(ops: Sequence[Op]) -> set[int]:
+    """Ops that every kernel may repeat: sources, movement, cheap arithmetic on 0-d values, and limits of free ones."""
+    found: set[int] = set()
+    made: set[Value] = set()
+    for i, op in enumerate(ops):
+        cheap = op.kind.name in CHEAP and not op.result.shape
+        if is_movement(op) or cheap or (op.kind.name == "limit" and op.operands[0] in made):
+            found.add(i)
+            made.update(op.results)
+    return found
 
 
 @dataclass(eq=False, slots=True)
@@ -73,6 +80,7 @@ class _Fuser:
         self.numbers = numbers  # of the kernels
         self.ops = graph.ops
         self.at = {r: i for i, op in enumerate(graph.ops) for r in op.results}
+        self.free = free_ops(graph.ops)
         self.users: dict[Value, list[int]] = {}
         for i, op in enumerate(graph.ops):
             for v in op.operands:
@@ -96,6 +104,9 @@ class _Fuser:
             ahead = self._made(self.roots[i]) | self._readers_before(i)
             self.group_of[i] = _Group({i}, ahead, self._made(through_free), len(self.order), self._shape(i))
             self.order.append(self.group_of[i])
+
+    def _is_free(self, i: int) -> bool:
+        return i in self.free
 
     def _kept(self) -> set[int]:
         """Small parts of arrays that are written before the part's readers come: they are read ahead of the write."""
@@ -136,16 +147,16 @@ class _Fuser:
             for u in self.users.get(self.ops[todo.pop()].result, ()):
                 if u not in found:
                     found.add(u)
-                    todo += [u] if is_free(self.ops[u]) else []
+                    todo += [u] if self._is_free(u) else []
         return found
 
     def _needed(self) -> set[int]:
         """Ops that some buffer or kernel must exist for: all but the free ones that only kernels read."""
         needed: set[int] = set()
         for i, op in enumerate(self.ops):
-            if not is_free(op) or op.result in self.outputs or self._is_buffer(i):
+            if not self._is_free(i) or op.result in self.outputs or self._is_buffer(i):
                 needed.add(i)
-            elif any(op.result in self._buffers(u) and not is_free(self.ops[u]) for u in self.users.get(op.result, ())):
+            elif any(op.result in self._buffers(u) and not self._is_free(u) for u in self.users.get(op.result, ())):
                 needed.add(i)
         for i in reversed(range(len(self.ops))):  # a renamed buffer needs the buffer
             if i in needed and self._standalone(i):
@@ -163,7 +174,7 @@ class _Fuser:
         """Operands that op i must find in a buffer, even if they are free to make."""
         op = self.ops[i]
         if self._standalone(i):
-            return () if is_free(op) else op.operands
+            return () if self._is_free(i) else op.operands
         if op.kind.name not in WINDOWS:
             return ()
         base = () if window(op).most else op.operands[:1]
@@ -192,7 +203,7 @@ class _Fuser:
                 j = self.at.get(v)
                 if j is None or j in seen or v in self._buffers(i):
                     continue
-                if is_free(self.ops[j]) and not self._is_buffer(j):
+                if self._is_free(j) and not self._is_buffer(j):
                     seen.add(j)
                     todo.append(j)
         return sorted(seen)
@@ -212,7 +223,7 @@ class _Fuser:
         for j in self.closure([i]):
             for v in self.ops[j].operands:
                 k = self.at.get(v)
-                if k is None or not is_free(self.ops[k]) or self._is_buffer(k) or v in self._buffers(j):
+                if k is None or not self._is_free(k) or self._is_buffer(k) or v in self._buffers(j):
                     roots.add(v)
                     if j != i:
                         through_free.add(v)
@@ -224,7 +235,7 @@ class _Fuser:
     def _shape(self, i: int) -> tuple[int, ...] | None:
         """Of what is computed element by element, in any loop over this shape."""
         op = self.ops[i]
-        return op.result.shape if op.kind.family == "elementwise" and not is_free(op) else None
+        return op.result.shape if op.kind.family == "elementwise" and not self._is_free(i) else None
 
     def stored(self, members: set[int]) -> list[Value]:
         """Results of members that something outside the group reads."""
@@ -232,7 +243,7 @@ class _Fuser:
         for i in sorted(members):
             v = self.ops[i].result
             readers = self.final_uses.get(v, set())
-            if v in self.outputs or any(r not in members for r in readers) or is_free(self.ops[i]):
+            if v in self.outputs or any(r not in members for r in readers) or self._is_free(i):
                 out.append(v)
         return out
 

@@ -49,6 +49,12 @@ def update_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return v[0] if 0 in v[1].shape else None
 
 
+def update_same(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x[a:b] = x[a:b] -> x
+    inner = ctx.made_by(v[1], "slice")
+    return v[0] if inner and inner.operands[0] is v[0] and inner.attrs == attrs else None
+
+
 def update_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # x[a:b] = u; x[a:b] = w -> x[a:b] = w
     inner = ctx.made_by(v[0], "update")
@@ -214,7 +220,7 @@ def agree_kept(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
 
 UPDATE_RULES: dict[str, tuple[Callable[..., Value | None], ...]] = {
     "slice": (slice_of_update,),
-    "update": (update_all, update_nothing, update_again, update_by_window),
+    "update": (update_all, update_nothing, update_same, update_again, update_by_window),
     "dynamic_slice": (window_all, window_fixed, window_of_scalar, window_of_update, window_of_slice),
     "dynamic_update": (write_all, write_fixed, write_again),
     "bound": (bound_kept,),
