@@ -17,6 +17,9 @@ from weft.ir.ops.movement import broadcast, pad, unbroadcast
 from weft.ir.ops.stack import stack_new, zeros
 from weft.ir.ops.update import update
 
+# What writes a window, and what reads it.
+REFILLED = {"update": "slice", "dynamic_update": "dynamic_slice", "moving_update": "moving_slice"}
+
 
 @dataclass(frozen=True)
 class Longer:
@@ -82,7 +85,10 @@ class Sweep:
         operands = [Expr(v, self.build) for v in op.operands]
         y = results[0] if one else results
         if kind.pull_into is not None and self.has_whole(op.operands[0]):
-            total = kind.pull_into(self.adjoint[op.operands[0]], delta, y, *operands, **op.attrs)
+            known = self.adjoint[op.operands[0]]
+            total = self._refilled(known, op, delta) if isinstance(delta, Expr) else None
+            if total is None:
+                total = kind.pull_into(known, delta, y, *operands, **op.attrs)
             if total is not None:
                 self.adjoint[op.operands[0]] = total
                 return
@@ -110,6 +116,22 @@ class Sweep:
         if not same or not self._is_zero(hollow) or not self._is_zero(fill):
             return None
         return self.build.emit(update, [x, u], at)[0]
+
+    def _refilled(self, total: Expr, read: Op, delta: Expr) -> Expr | None:
+        """x with zeros in a window, to which the adjoint of that very window is added: x with the adjoint there.
+
+        So `a[i] += b` is pulled back.
+        """
+        hole = self._maker(total.value)
+        if hole is None or REFILLED.get(hole.kind.name) != read.kind.name or delta.shape != read.result.shape:
+            return None
+        x, hollow, *places = hole.operands
+        same = tuple(places) == read.operands[1:] and hollow.shape == read.result.shape
+        if read.kind.name == "slice":
+            same = same and hole.attrs == read.attrs
+        if not same or not self._is_zero(hollow):
+            return None
+        return self.build.emit(hole.kind, [x, delta.value, *places], hole.attrs)[0]
 
     def _maker(self, value: Value) -> Op | None:
         """The op of the backward part that makes a value."""
