@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from weft.codegen.kernel import Affine, For, Statement, Store, var
+from weft.codegen.kernel import Affine, For, Index, Statement, Store, var
 from weft.codegen.scope import Scope
+from weft.ir.graph import Value
 from weft.ir.types import strides_of
 from weft.ir.writes import Window, is_late
 
@@ -55,7 +56,7 @@ def fill_behind(low: Lowering) -> list[Statement]:
     """Statements that fill outputs behind the lengths to which they are stored, for the first chunk only."""
     found: list[Statement] = []
     for v, number in low.bounds.fills.items():
-        ends = low.bounds.late if is_late(low.producer[v], low.space) else low.bounds.rows
+        low.ends = ends = _ends(low, v)
         axes = low.space.axes[v]
         for d, a in enumerate(axes):
             if a not in ends:
@@ -68,13 +69,25 @@ def fill_behind(low: Lowering) -> list[Statement]:
             scope.statements.append(Store(low.out_of[v], v.dtype, place, low.reader.element(number, [], scope)))
             body = scope.statements
             for b, name in reversed(list(enumerate(names))):
-                along = axes[b]
-                n = None if along is None else ends.get(along)
-                start = low.reader.start(n) if b == d and n is not None else Affine()
-                stop = low.reader.start(n) if b < d and n is not None else Affine(v.shape[b])
-                body = [For(name, start, stop, body)]
+                along, whole = axes[b], Affine(v.shape[b])
+                ended = along in ends and b <= d
+                end = low.end(low.loop_of(along), whole, low.top) if ended else whole
+                if b == d:
+                    first = low.names.fresh("first")
+                    low.top.statements.append(Index(first, "max", end, Affine()))
+                    body = [For(name, var(first), whole, body)]
+                else:
+                    body = [For(name, Affine(), end, body)]
             found += body
+    low.ends = low.bounds.rows
     return [For(low.names.fresh("once"), var("chunk"), Affine(1), found)] if found else []
+
+
+def _ends(low: Lowering, v: Value) -> dict[int, Value]:
+    """The lengths at which the loops that store an output end, by axis."""
+    if is_late(low.producer[v], low.space):
+        return low.bounds.late
+    return low.bounds.loop(low.stages.level[v])
 
 
 def _rest(

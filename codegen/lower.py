@@ -205,12 +205,15 @@ class Lowering:
         n = self.ends.get(self.axis_of.get(name, -1))
         if n is None:
             return stop
-        length = self.reader.start(n)
-        if not stop.terms:  # all of the axis
-            return length
-        end = self.names.fresh("end")
-        scope.statements.append(Index(end, "min", stop, length))
-        return var(end)
+        for length in self.lengths.all_of(n):  # a promise that was not kept must not lead out of an array
+            end = self.names.fresh("end")
+            scope.statements.append(Index(end, "min", stop, self.reader.start(length)))
+            stop = var(end)
+        return stop
+
+    def loop_of(self, axis: int | None) -> str:
+        """The variable of the loop that is this axis alone."""
+        return next((name for name, a in self.axis_of.items() if a == axis), "")
 
     def _rows(self, scope: Scope) -> None:
         """The loop over rows. Where some of its axes end early they are loops of their own, the first one shared."""

@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weft.frontend.errors import ShapeError, UnsupportedError, message
-from weft.frontend.lengths import Length, add, agreed, difference, i64, most, place_of, same, sub
+from weft.frontend.errors import IndexingError, ShapeError, UnsupportedError, message
+from weft.frontend.lengths import Length, add, agreed, i64, least, most, place_of, room_between, same, sub
 from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
 from weft.ir import ops
 
@@ -146,6 +146,7 @@ class Part:
     length: Length
     room: int
     exact: bool = False
+    checked: bool = False  # its start is an index, which may have been beyond: then the code goes on with another
 
 
 def part_of(x: Tracer, s: slice, axis: int) -> Part:
@@ -163,8 +164,10 @@ def part_of(x: Tracer, s: slice, axis: int) -> Part:
     start: Length = 0 if first is None else place_of(_bound(first), n, behind)
     stop: Length = n if last is None else place_of(_bound(last), n, behind)
     length = stop if same(start, 0) else most(sub(stop, start), 0)
-    count = difference(last, first)
-    return Part(start, length, size) if count is None or not 0 <= count <= size else Part(start, length, count, True)
+    room = room_between(last, first)
+    if room is None or room[0] > size:
+        return Part(start, length, size)
+    return Part(start, length, max(room[0], 0), room[1] and room[0] >= 0)
 
 
 def _bound(s: Any) -> Length:
@@ -174,11 +177,13 @@ def _bound(s: Any) -> Length:
 
 def element(index: Tracer, n: Tracer, size: int, axis: int) -> Part:
     """The place that an index has on an axis of n elements, of at most `size`: beyond n it is an IndexError."""
+    if not size:
+        raise IndexingError(message(f"index is out of bounds for axis {axis} with size 0", [index.value]))
     negative = emit(ops.logic.less, index, constant(index, 0, "i64"))
     at = emit(ops.logic.where, negative, i64(add(index, n), index), index)
     inside = emit(ops.logic.less, at, i64(n, at))
     at = emit(ops.logic.where, inside, at, constant(at, size, "i64"))
-    return Part(emit(ops.update.bound, at, size=size, axis=axis), 1, 1)
+    return Part(emit(ops.update.bound, at, size=size, axis=axis), 1, 1, checked=True)
 
 
 def cut(x: Tracer, slices: Sequence[slice]) -> Tracer:
@@ -206,6 +211,10 @@ def window(x: Tracer, parts: Sequence[Part]) -> Tracer:
         before, _ = ops.moving.halves(x.path[-1].starts)
         first = [add(Tracer(s.trace, s.value), start) for s, start in zip(before, first, strict=True)]
         x = view_before(x)
+    first = [
+        least(start, max(dim - 1, 0)) if p.checked else start
+        for start, p, dim in zip(first, parts, x.type.dims, strict=True)
+    ]
     places = [i64(n, x) for n in (*first, *(p.length for p in parts))]
     y = emit_plain(ops.moving.moving_slice, x, *places, sizes=tuple(p.room for p in parts))
     return moving(y, [extent_of(p.length, p.room, p.exact) for p in parts])

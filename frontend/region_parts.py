@@ -98,7 +98,8 @@ def structure_text(treedef: tree.TreeDef) -> str:
 
 def moves(leaf: Any) -> bool:
     """Whether this is an array of a size that only the run shows (see `extents`)."""
-    return type(leaf) is Tracer and any(n is not None and n.room is not None and not n.room[1] for n in leaf.extents or ())
+    lengths = leaf.extents or () if type(leaf) is Tracer else ()
+    return any(n is not None and n.room is not None and not n.room[1] for n in lengths)
 
 
 def is_number(leaf: Any) -> bool:

@@ -66,6 +66,11 @@ class Lengths:
             v = self.first[v]
         return v
 
+    def all_of(self, length: Value) -> list[Value]:
+        """The values that are that length, as far as they have kept their promise."""
+        length = self.of(length)
+        return [length, *(v for v in self.first if self.of(v) is length)]
+
     def constant(self, v: Value) -> object:
         """The number that a 0-d constant is, or None."""
         op = self.maker.get(v)

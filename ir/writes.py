@@ -123,11 +123,11 @@ def solve_writes(ops: Sequence[Op], outputs: Sequence[Value]) -> Solved | None:
         space = solve(group.ops, group.outputs)
     if space is None:
         return None
-    lengths = {j: w.length for j, w in group.windows.items() if w.length}
-    if lengths:
+    if group.windows:
         waiting = waiting_values(group.ops)
-        if any(v in waiting for w in group.windows.values() for v in (*w.start, *w.length) if isinstance(v, Value)):
-            return None
+        if any(v in waiting for w in group.windows.values() for v in (*w.start, *w.length)):
+            return None  # where a window is, is worked out before any row
+    lengths = {j: w.length for j, w in group.windows.items() if w.length}
     found = bounds(group.ops, group.outputs, lengths, space)
     return None if found is None else Solved(group, space, found)
 

@@ -35,6 +35,7 @@ from weft.passes.dce import dce
 from weft.passes.residuals import free_values, kept_values, recomputed
 from weft.passes.sweep import Longer, Sweep
 from weft.passes.trip import trip_of
+from weft.passes.undo import GAIN, Chain, Undoing, chain, read_old
 
 MANY = 16  # trips of a loop, where their number is not known
 
@@ -89,16 +90,17 @@ class _Half:
         reads = [v for op in self.ops for v in op.operands] + self.gradients
         needed = list(dict.fromkeys(v for v in reads if v not in own))
         price = {region.inputs[i]: cost for i, cost in outside.items()}
-        kept = kept_values(needed, region.ops, have, price)
-        self.again = recomputed(kept, needed, region.ops)
-        self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
+        plan = _Plan(region, self.at, carried[0], needed, have, price, ())
         for j in range(carried[0]):
-            if region.outputs[j] in kept and region.inputs[self.at + j] in kept:
-                self.handed.setdefault(region.outputs[j], j)
-        self.next = sorted(set(self.handed.values()))
-        self.pushed = [v for v in kept if v not in self.handed and v not in price]
+            undone = chain(region, self.at, j)
+            if undone is not None and not plan.kept.isdisjoint(undone.versions):
+                other = _Plan(region, self.at, carried[0], needed, have, price, (*plan.chains, undone))
+                if other.nbytes * GAIN <= plan.nbytes:
+                    plan = other
+        self.chains, self.again, self.handed, self.pushed = plan.chains, plan.again, plan.handed, plan.pushed
+        self.next = sorted({*self.handed.values(), *(c.position for c in self.chains)})
         self.uses_stack = bool(self.pushed) or self.bottom is not self.middle
-        read = {*needed, *(v for op in self.again for v in op.operands)}
+        read = {*plan.needed, *(v for op in self.again for v in op.operands)}
         self.frees = [i for i in sorted(outside) if region.inputs[i] in read]
 
     @property
@@ -108,7 +110,10 @@ class _Half:
     def forth(self, stack: Value | None) -> tuple[list[Op], Value | None]:
         """The region's ops, those that push included, and the stack as they leave it."""
         build = Builder()
+        old = {op: v for c in self.chains for op, v in zip(c.writes, c.old, strict=True)}
         for op in self.region.ops:
+            if op in old:
+                build.ops.append(read_old(op, old[op]))
             longer = self.sweep.longer.get(op)
             if longer is None:
                 build.ops.append(op)
@@ -131,6 +136,7 @@ class _Half:
             env[v] = build.input(v.type, f"d_{v.name}" if v.name else "").value
         ahead = {j: build.input(region.outputs[j].type, region.outputs[j].name).value for j in self.next}
         env.update((v, ahead[j]) for v, j in self.handed.items())
+        env.update((region.outputs[c.position], ahead[c.position]) for c in self.chains)
         for i in frees:
             env[region.inputs[i]] = build.input(region.inputs[i].type, region.inputs[i].name).value
         if self.pushed:
@@ -140,11 +146,52 @@ class _Half:
             env.update((v, e.value) for v, e in zip(self.pushed, found, strict=True))
         if stack is not None:
             env[self.middle] = stack.value
-        for op in (*self.again, *self.ops):
+        backward = Undoing(build, env, self.chains, self.again)
+        for op in () if self.chains else self.again:
             build.copy(op, env)
+        for op in self.ops:
+            backward.copy(op)
+        for v in (*self.gradients, *(c.versions[0] for c in self.chains)):
+            backward.bring(v)
         handed_on = [env[region.inputs[self.at + j]] for j in self.next]
         bottom = [env[self.bottom]] if stacked else []
         return build.finish([*bottom, *(env[v] for v in self.gradients), *handed_on])
+
+
+class _Plan:
+    """What a region keeps, where the writes of `chains` are taken back (see `weft.passes.undo`).
+
+    kept: the values that a trip of the backward part must be given; of these, `pushed` are on the stack, and `handed`
+    it has from the trip before, by position. again: ops that it runs again. needed: what it reads.
+    """
+
+    def __init__(
+        self,
+        region: Graph,
+        at: int,
+        count: int,
+        needed: Sequence[Value],
+        have: Collection[Value],
+        price: Mapping[Value, float],
+        chains: tuple[Chain, ...],
+    ) -> None:
+        self.chains = chains
+        versions = {v for c in chains for v in c.versions}
+        self.needed = list(dict.fromkeys([*needed, *(v for c in chains for v in c.places)]))
+        asked = [v for v in self.needed if v not in versions]
+        kept = kept_values(asked, region.ops, {*have, *versions}, price)
+        self.kept = set(kept)
+        self.again = recomputed({*kept, *versions}, self.needed, region.ops)
+        self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
+        for j in range(count):
+            if region.outputs[j] in self.kept and region.inputs[at + j] in self.kept:
+                self.handed.setdefault(region.outputs[j], j)
+        self.pushed = [v for v in kept if v not in self.handed and v not in price]
+        self.pushed += [v for c in chains for v in c.old]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(v.type.nbytes for v in self.pushed)
 
 
 def _loop(op: Op, sweep: Sweep) -> None:

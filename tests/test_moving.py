@@ -266,8 +266,8 @@ def test_loops_end_at_the_length():
 
     text = kernel_ir(f, A, X[:9])
     loop = text[text.index("for c in [0, ") :].split("\n")[0]
-    assert re.fullmatch(r"for c in \[0, start\w*\):  # vector", loop), text
-    assert "where" not in text and "min(" not in text
+    assert re.fullmatch(r"for c in \[0, end\w*\):  # vector", loop), text
+    assert "where" not in text and "less" not in text
 
 
 def rank_one(A):
@@ -315,6 +315,20 @@ def test_random_graphs(graph, seed):
     for got in (interpret(trim(graph), arguments), compiled([np.array(a) for a in arguments])):
         for g, w in zip(got, want, strict=True):
             np.testing.assert_allclose(g, w, rtol=1e-12, atol=1e-12)
+
+
+WAITING = """\
+def main(a: f64[6], u: f64[3], k: i64[4]) -> f64[6]:
+    n: i64 = max(k, axes=(0,))
+    y: f64[6] = moving_update(a, u, i64(2), n)
+    return y
+"""
+
+
+def test_a_length_is_worked_out_before_the_loop_that_it_ends():
+    arguments = [np.arange(6.0), np.ones(3), np.array([0, 2, 1, 0])]
+    (got,) = Stages(parse(WAITING)).compile()(arguments)
+    np.testing.assert_array_equal(got, [0, 1, 1, 1, 4, 5])
 
 
 TRIMMED = """\
@@ -415,6 +429,37 @@ def test_errors_of_a_run(f, kind, words):
     for compiler in (interpreted, weft.compile):
         with pytest.raises(kind, match=words):
             compiler(f)(X)
+
+
+def written_unequally(x, y):
+    for i in rolled(range(len(x))):
+        y[i:] = x[: i + 5] + x[i]
+        y[: i + 2] += x[i:]
+
+
+def test_what_goes_on_after_an_error_stays_in_its_array():
+    """The arrays lie in larger ones, whose other elements must not be written."""
+    around = np.arange(60.0)
+    x, y = around[5:16], around[30:41]
+    with pytest.raises(ValueError, match="lengths differ"):
+        weft.compile(written_unequally)(x, y)
+    others = [*range(5), *range(16, 30), *range(41, 60)]
+    np.testing.assert_array_equal(around[others], others)
+
+
+def test_how_large_a_part_can_be():
+    """The array, or what its bounds are apart, from whichever side they are cut off."""
+
+    def f(x):
+        total = 0.0
+        for t in rolled(range(len(x))):
+            total = total + x[max(t - 2, 0) : t + 3].sum() + x[t : min(t + 4, 9)].sum() + x[t:].sum()
+            total = total + x[np.maximum(t - 1, 1) : 2 * t - t + 2].sum()
+        return total
+
+    text = str(weft.compile(f).lower(X).trace)
+    assert re.findall(r"moving_slice\(.*sizes=\((\d+),\)\)", text) == ["5", "4", "11", "3"]
+    same(f, X)
 
 
 def test_a_size_that_fits_is_fixed():
