@@ -447,5 +447,3 @@ def _instead(name: str) -> str:
         "resize": "Write np.resize(x, shape); mutation comes later.",
     }
     return known.get(name, "Call it on the array outside the traced function.")
-
-
