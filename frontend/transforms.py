@@ -250,7 +250,7 @@ class _Capture:
     def arguments(self, graph: Graph) -> list[Any]:
         """What to give for the graph's inputs; of arrays that will be written, copies: residuals may be views."""
         written = [target for target, _ in self._written if isinstance(target, np.ndarray)]
-        given = arguments_of(self.trace, graph)
+        given = arguments_of(self.trace, graph.inputs)
         return [a.copy() if any(a is w for w in written) else a for a in given]
 
     def write_back(self, results: Sequence[Any]) -> None:

@@ -1,6 +1,6 @@
 """weft: a compiler and differentiator for the NumPy you already have.
 
-    @weft.compile                          compile(f), grad(f), value_and_grad(f), vjp(f, x), jvp(f, (x,), (t,))
+    @weft.compile                          compile(f), grad(f), value_and_grad(f), vjp(f, x), jvp(f, (x,), (t,)), vmap(f)
     def step(params, x, y): ...            weft.tree: nested containers of arrays
     for i in weft.unroll(range(n)): ...    unroll, rolled: how a loop is captured
     weft.scan(f, init, xs)                 cond, switch, while_loop, fori_loop, scan, map, associative_scan
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from weft.frontend.convert.iteration import Unrolled as unroll
     from weft.frontend.errors import WeftError
     from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
+    from weft.frontend.vectorise import vmap
 
     compile: Any
 
 __version__ = "0.1.0"
 __all__ = [
     "WeftError", "associative_scan", "compile", "cond", "errors", "fori_loop", "grad", "jvp", "map", "rolled", "scan",
-    "switch", "tree", "unroll", "value_and_grad", "vjp", "while_loop",
+    "switch", "tree", "unroll", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
 
 # Public name -> (module, name there; "" for the module itself).
@@ -35,6 +36,7 @@ _WHERE = {
     "value_and_grad": ("weft.frontend.transforms", "value_and_grad"),
     "vjp": ("weft.frontend.transforms", "vjp"),
     "jvp": ("weft.frontend.transforms", "jvp"),
+    "vmap": ("weft.frontend.vectorise", "vmap"),
     **{
         name: ("weft.frontend.control", name)
         for name in ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
