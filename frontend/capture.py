@@ -386,7 +386,11 @@ def _blocked_message(value: Value, made: Op | None, source: Value, kind: Source,
     advice = (
         f"Under {'weft.vmap' if mapped else 'weft.compile'} an array has no value while the function is traced.\n"
         f"{_ADVICE[asked]}\n"
-        "For a setting, pass a Python number: the function is then compiled for each value of it."
+    )
+    advice += (
+        "A setting that is one for all lanes has its value, with None in in_axes."
+        if mapped
+        else "For a setting, pass a Python number: the function is then compiled for each value of it."
     )
     problem = "branches on a traced array" if asked == "bool" else f"needs the {asked or 'value'} of a traced array"
     return message(problem, values, advice)

@@ -259,7 +259,7 @@ class _Capture:
             write_back(target, results[at])
 
     def _input(self, leaf: Any, path: str) -> Tracer:
-        type_ = _float_type(leaf, path)
+        type_ = float_type(leaf, path)
         weak = weak_of(leaf)
         source: Any
         if type(leaf) is Tracer:
@@ -314,7 +314,7 @@ class _Capture:
         return value
 
 
-def _float_type(leaf: Any, path: str) -> TensorType:
+def float_type(leaf: Any, path: str) -> TensorType:
     """The type of a leaf to differentiate by. Raises GradientError unless it is a float."""
     type_ = input_type(leaf, path)
     if type_ is None:

@@ -86,8 +86,9 @@ def _spread(axes: Any, value: Any, what: str, of: str) -> list[int | None]:
     try:
         tree.map(put, axes, value, is_leaf=lambda axis: axis is None)
     except ValueError as error:
-        text = str(error).partition(": ")[2].replace("argument 2", of).replace("the first", what)
-        raise ValueError(message(f"{what} of vmap do not fit {of}: {text}")) from None
+        text = str(error).partition("from the first ")[2]
+        text = text.replace("in the first", f"in {what}").replace("in argument 2", f"in {of}")
+        raise ValueError(message(f"{what} of vmap do not fit {of} {text}")) from None
     return found
 
 

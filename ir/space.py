@@ -233,7 +233,7 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
     free_to_read = leaves(ops)
     inside = {r for op in ops for r in op.results}
     hidden = _hidden(ops, outputs)
-    waiting = _waiting(ops)
+    waiting = waiting_values(ops)
     for op in ops:
         if op.kind.name in LEAF_MOVES:
             if op.kind.name == "dynamic_slice" and any(v in waiting for v in op.operands[1:]):
@@ -262,7 +262,7 @@ def _moved(op: Op) -> tuple[Value, ...]:
     return op.operands[:1] if op.kind.name in ("gather", "pad", "dynamic_slice") else op.operands
 
 
-def _waiting(ops: Sequence[Op]) -> set[Value]:
+def waiting_values(ops: Sequence[Op]) -> set[Value]:
     """Values that a reduction comes before."""
     found: set[Value] = set()
     for op in ops:

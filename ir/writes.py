@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.movement import broadcast
-from weft.ir.space import ARG, LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, solve
+from weft.ir.space import ARG, LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, solve, waiting_values
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,9 @@ def solve_writes(ops: Sequence[Op], outputs: Sequence[Value]) -> tuple[Stripped,
     group = strip(ops, outputs)
     if group is None:
         return None
+    waiting = waiting_values(group.ops)
+    if any(start in waiting for w in group.windows.values() for start in w.start):
+        return None  # starts are worked out before any row
     space = solve(group.ops, group.outputs)
     if space is None and (apart := _for_each_use(group.ops)):
         group = Stripped(apart, group.outputs, group.windows)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from weft.ir.builder import Builder, Expr
-from weft.ir.graph import Graph, Op, Value
+from weft.ir.graph import Graph, Op, Value, fresh
 from weft.ir.ops.families import aligned, in_each
 from weft.ir.ops.logic import where
 from weft.ir.ops.movement import to_front, transpose
@@ -24,9 +24,10 @@ from weft.ir.ops.stack import stack_new
 from weft.ir.ops.update import bound
 from weft.ir.types import TensorType
 from weft.passes.batch_control import run_regions
+from weft.passes.batch_writes import masked_write
 from weft.passes.inline import inline_calls
 from weft.passes.lanes import with_lanes
-from weft.passes.stack_order import turned_ops
+from weft.passes.stack_order import returning_stacks, turned_ops
 
 
 def batch(
@@ -38,7 +39,7 @@ def batch(
     outputs' lanes are to stand; None leaves an output as it is, without them if it depends on no mapped input. Axes are
     not negative. Also tells which outputs do depend on one.
     """
-    graph = inline_calls(graph)
+    graph = returning_stacks(fresh(inline_calls(graph)))  # fresh: of a region used twice, each may have other lanes
     turned = turned_ops(graph)
     mapped = {v for v, axis in zip(graph.inputs, in_axes, strict=True) if axis is not None}
     build = Builder(graph.name)
@@ -73,19 +74,22 @@ class Plan:
 
 class Lanes:
     """Appends ops for all lanes. env: values here by those of the graph; those in `plan.lanes` have the lanes' axis.
-    mask: a bool for each lane, None for all of them."""
+    mask: a bool for each lane, None for all of them. writes: ops that may change the lanes of the mask alone."""
 
     def __init__(self, build: Builder, plan: Plan, mask: Expr | None = None) -> None:
         self.build = build
         self.plan = plan
         self.mask = mask
         self.env: dict[Value, Value] = {}
+        self.writes: set[Op] = set()
 
     def run(self, ops: Iterable[Op]) -> None:
         for op in ops:
             self.build.location = op.location
             if op.regions:
                 run_regions(op, self)
+            elif op in self.writes:
+                masked_write(op, self)
             elif op.kind is bound and self.mask is not None:
                 self._bound(op)
             elif any(v in self.plan.lanes for v in op.operands):

@@ -3,7 +3,8 @@
     cond, one predicate for all      stays one
     cond(p, a, b)                    where(p, a, b): both branches are run, each with its lanes as the mask
     while_loop, one test for all     stays one
-    while_loop(x)                    active = test(x); while any(active): x = where(active, body(x), x); active &= test(x)
+    while_loop(x)                    active = test(x)
+                                     while any(active): x = where(active, body(x), x); active &= test(x)
     for_loop, one range for all      stays one
     for_loop                         as many trips as the longest lane has, which waits at the end
 
@@ -24,6 +25,7 @@ from weft.ir.ops.logic import greater_equal, less, logical_and, logical_not
 from weft.ir.ops.reduce import any_, max_
 from weft.ir.ops.update import bound
 from weft.ir.types import TensorType
+from weft.passes.batch_writes import arrays_through, writes_of
 from weft.passes.lanes import end_together, has_own_trips
 from weft.passes.stack_order import root
 
@@ -107,37 +109,41 @@ def _both(op: Op, lanes: Lanes) -> None:
     if lanes.mask is not None:
         goes = [logical_and(lanes.mask, mask) for mask in goes]
     given = [lanes.env[v] for v in op.operands[1:]]
-    done: list[tuple[Graph, Lanes]] = []
+    through = arrays_through(op, lanes.plan.lanes)
+    sides: dict[Graph, Lanes] = {}
     for n in (1, 0) if _is_turned(op, lanes) else (0, 1):
         region = op.regions[n]
-        side = lanes.within(goes[n] if _counts_lanes(region) else None)
+        side = lanes.within(goes[n] if through or _counts_lanes(region) else None)
         side.env.update(zip(region.inputs, given, strict=True))
-        for before, ended in done:
-            _go_on(region, side, before, ended)
+        for k, r in enumerate(op.results):
+            if r in through or r.type.is_stack:
+                start = _start(region, region.outputs[k], side)
+                for other, ended in sides.items():
+                    side.env[start] = ended.env[other.outputs[k]]
         side.run(region.ops)
-        done.append((region, side))
-    last, ended = done[-1]
-    sides = [side for region in op.regions for r, side in done if r is region]
+        sides[region] = side
+    last, ended = list(sides.items())[-1]
     results = []
     for k, r in enumerate(op.results):
-        if r.type.is_stack:
+        if r in through or r.type.is_stack:
             results.append(ended.of(last.outputs[k]))
             continue
         yes, no = (region.outputs[k] for region in op.regions)
         differ = [v in lanes.plan.lanes for v in (yes, no)]
-        results.append(lanes.chosen(predicate, sides[0].of(yes), sides[1].of(no), *differ))
+        results.append(lanes.chosen(predicate, *(sides[r].of(r.outputs[k]) for r in op.regions), *differ))
     lanes.bind(op, results)
 
 
-def _go_on(region: Graph, side: Lanes, before: Graph, ended: Lanes) -> None:
-    """Let a branch's stacks be what the other branch has left."""
-    makers = region.producers()
-    for mine, theirs in zip(region.outputs, before.outputs, strict=True):
-        if mine.type.is_stack:
-            start = root(region, mine)
-            if start in makers and makers[start].regions:
-                raise NotImplementedError("a branch's stack is made in a loop of its own")
-            side.env[start] = ended.env[theirs]
+def _start(region: Graph, value: Value, side: Lanes) -> Value:
+    """What a side makes a stack or a written array of, where the other side has gone before it."""
+    if not value.type.is_stack:
+        chain, start = writes_of(region, value, side.plan.lanes)
+        side.writes.update(chain)
+        return start
+    start = root(region, value)
+    if any(start in inner.results for inner in region.ops if inner.regions):
+        raise NotImplementedError("a branch's stack is made in a loop of its own")
+    return start
 
 
 def _is_turned(op: Op, lanes: Lanes) -> bool:
@@ -151,22 +157,21 @@ def _until_all_are_done(op: Op, lanes: Lanes) -> None:
     count, given = op.attrs["carried"], _given(op, lanes)
     before = lanes.within(lanes.mask)
     active = _tested(test, before, [e.value for e in given], lanes.mask)
-    goes_on = _enter(test, lanes)
-    some = any_(Expr(_first_input(goes_on, active), goes_on.build), axes=(0,))
-    trip = _enter(body, lanes)
-    trip.mask = Expr(_first_input(trip, active), trip.build)
+    again = any_(active, axes=(0,))
+    goes_on, trip = _enter(test, lanes), _enter(body, lanes)
+    shown, (trip.mask, _) = (_first_inputs(inner, active, again) for inner in (goes_on, trip))
     constants = [trip.env[v] for v in body.inputs[count:]]
-    trip.run(body.ops)
-    carried = _kept(body, trip, 0)
+    carried = _run_trip(body, trip, 0)
     after = _tested(test, trip.within(trip.mask), [*(e.value for e in carried), *constants], trip.mask)
-    regions = [goes_on.build.finish([some]), trip.build.finish([after, *carried])]
-    _emit(op, lanes, [active, *given], regions, skip=1, carried=count + 1)
+    regions = [goes_on.build.finish([shown[1]]), trip.build.finish([after, any_(after, axes=(0,)), *carried])]
+    _emit(op, lanes, [active, again, *given], regions, skip=2, carried=count + 2)
 
 
-def _first_input(inner: Lanes, like: Expr) -> Value:
-    value = Value(like.type, "active")
-    inner.build.inputs.insert(0, value)
-    return value
+def _first_inputs(inner: Lanes, active: Expr, again: Expr) -> tuple[Expr, Expr]:
+    """Which lanes are in the loop, and whether any is, as the first inputs of a region."""
+    values = Value(active.type, "active"), Value(again.type, "again")
+    inner.build.inputs[:0] = values
+    return Expr(values[0], inner.build), Expr(values[1], inner.build)
 
 
 def _tested(test: Graph, lanes: Lanes, values: Sequence[Value], mask: Expr | None) -> Expr:
@@ -177,15 +182,23 @@ def _tested(test: Graph, lanes: Lanes, values: Sequence[Value], mask: Expr | Non
     return holds if mask is None else logical_and(mask, holds)
 
 
-def _kept(body: Graph, trip: Lanes, before: int) -> list[Expr]:
+def _run_trip(body: Graph, trip: Lanes, before: int) -> list[Expr]:
     """What a trip leaves: what it makes in the active lanes, what there was in the others."""
     assert trip.mask is not None
+    pairs = list(zip(body.inputs[before:], body.outputs, strict=False))
+    kept = set()  # positions of what needs no choice
+    for j, (old, new) in enumerate(pairs):
+        chain, start = writes_of(body, new, trip.plan.lanes)
+        if start is old:
+            trip.writes.update(chain)
+        if start is old or old not in trip.plan.lanes or old.type.is_stack:
+            kept.add(j)
+    trip.run(body.ops)
     found = []
-    for old, new in zip(body.inputs[before:], body.outputs, strict=False):
+    for j, (old, new) in enumerate(pairs):
         value = trip.of(new)
-        if old in trip.plan.lanes and not old.type.is_stack and old is not new:
-            value = trip.chosen(trip.mask, value, trip.of(old), new in trip.plan.lanes)
-        found.append(value)
+        chosen = trip.chosen(trip.mask, value, trip.of(old), new in trip.plan.lanes) if j not in kept else value
+        found.append(chosen)
     return found
 
 
@@ -210,6 +223,5 @@ def _longest(op: Op, lanes: Lanes) -> None:
     first, bound_of_lane = (trip.build.input(e.type, name) for e, name in ((base, "first"), (edge, "edge")))
     trip.mask = (greater_equal if at_end else less)(k, bound_of_lane)
     trip.env[body.inputs[0]] = (first + k * step).value
-    trip.run(body.ops)
-    region = trip.build.finish(_kept(body, trip, BEFORE[for_loop]))
+    region = trip.build.finish(_run_trip(body, trip, BEFORE[for_loop]))
     _emit(op, lanes, [zero, longest, *_given(op, lanes), base, edge], [region], step=1)

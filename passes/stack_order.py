@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weft.ir.graph import Graph, Op, Value
-from weft.ir.ops.control import BEFORE, LEAD, is_loop
+from weft.ir.graph import Graph, Op, Value, with_regions
+from weft.ir.ops.control import BEFORE, LEAD, cond, is_loop
 from weft.ir.ops.stack import pop, push, stack_new
+from weft.ir.types import STACK
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +43,49 @@ def root(region: Graph, stack: Value) -> Value:
     """Where a region's stack comes from: an input, or the result of an op that isn't given it."""
     maker = region.producers()
     while (op := maker.get(stack)) is not None and op.kind is not stack_new:
-        if op.kind is push or op.kind is pop:
-            stack = op.operands[0]
-            continue
-        inner = op.regions[-1]
-        end = root(inner, inner.outputs[op.results.index(stack)])
-        if end not in inner.inputs:
+        before = _before(op, op.results.index(stack))
+        if before is None:
             break
-        stack = op.operands[LEAD[op.kind] + inner.inputs.index(end) - BEFORE[op.kind]]
+        stack = before
+    return stack
+
+
+def _before(op: Op, k: int) -> Value | None:
+    """The operand that an op's k-th result, a stack, goes on with."""
+    if not op.regions:
+        return op.operands[0]
+    inner = op.regions[-1]
+    start = root(inner, inner.outputs[k])
+    if start not in inner.inputs:
+        return None
+    return op.operands[LEAD[op.kind] + inner.inputs.index(start) - BEFORE[op.kind]]
+
+
+def returning_stacks(graph: Graph) -> Graph:
+    """The graph, whose values are its own, with branches that give back each stack that they take: `dce` cuts off what
+    nobody reads, but where both branches run, the second goes on with what the first leaves."""
+    ops = tuple(_returning(with_regions(op, returning_stacks)) for op in graph.ops)
+    return Graph(graph.name, graph.inputs, ops, graph.outputs)
+
+
+def _returning(op: Op) -> Op:
+    if op.kind is not cond:
+        return op
+    known = {i for region in op.regions for v in region.outputs if v.type.is_stack
+             for i, start in enumerate(region.inputs) if start is root(region, v)}  # fmt: skip
+    more = [i for i, v in enumerate(op.operands[1:]) if v.type.is_stack and i not in known]
+    regions = [
+        Graph(r.name, r.inputs, r.ops, (*r.outputs, *(_end(r, r.inputs[i]) for i in more))) for r in op.regions
+    ]
+    results = (*op.results, *(Value(STACK, op.operands[1 + i].name, op.location) for i in more))
+    return Op(op.kind, op.operands, op.attrs, tuple(regions), results)
+
+
+def _end(region: Graph, stack: Value) -> Value:
+    """What a region makes of one of its stacks."""
+    for op in region.ops:
+        if stack in op.operands:
+            stack = next(r for k, r in enumerate(op.results) if r.type.is_stack and _before(op, k) is stack)
     return stack
 
 

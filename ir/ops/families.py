@@ -90,7 +90,7 @@ def _padded(x: Any, rank: int) -> Any:
 
 def lane_by_lane(name: str) -> Callable[..., Any]:
     """The batching rule of what is done element by element."""
-    return lambda size, lanes, *operands, **attrs: REGISTRY[name](*aligned(lanes, operands), **attrs)
+    return lambda size, lanes, /, *operands, **attrs: REGISTRY[name](*aligned(lanes, operands), **attrs)
 
 
 def in_each(size: int, lanes: Sequence[bool], operands: Sequence[Any]) -> list[Any]:

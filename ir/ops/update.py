@@ -105,7 +105,7 @@ def _window_of_each(
         start = reshape(starts[a], shape=(*starts[a].shape, *around))
         around[k] = sizes[a]
         attrs = {"shape": tuple(around), "axis": k, "dtype": "i64"}
-        indices.append(start + start.builder.emit(iota, (), attrs)[0] if sizes[a] > 1 else start)
+        indices.append(start + start.builder.emit(iota, (), attrs)[0] if sizes[a] != 1 else start)
     return [lanes[a] for a in axes], indices, axes
 
 
