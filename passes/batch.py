@@ -20,14 +20,13 @@ from weft.ir.ops.families import aligned, in_each
 from weft.ir.ops.logic import where
 from weft.ir.ops.movement import to_front, transpose
 from weft.ir.ops.reduce import any_
-from weft.ir.ops.stack import stack_new
 from weft.ir.ops.update import bound
 from weft.ir.types import TensorType
 from weft.passes.batch_control import run_regions
 from weft.passes.batch_writes import masked_write
 from weft.passes.inline import inline_calls
 from weft.passes.lanes import with_lanes
-from weft.passes.stack_order import returning_stacks, turned_ops
+from weft.passes.stack_order import threaded, turned_ops
 
 
 def batch(
@@ -39,7 +38,7 @@ def batch(
     outputs' lanes are to stand; None leaves an output as it is, without them if it depends on no mapped input. Axes are
     not negative. Also tells which outputs do depend on one.
     """
-    graph = returning_stacks(fresh(inline_calls(graph)))  # fresh: of a region used twice, each may have other lanes
+    graph = threaded(fresh(inline_calls(graph)))  # fresh: of a region used twice, each may have other lanes
     turned = turned_ops(graph)
     mapped = {v for v, axis in zip(graph.inputs, in_axes, strict=True) if axis is not None}
     build = Builder(graph.name)
@@ -95,7 +94,7 @@ class Lanes:
             elif any(v in self.plan.lanes for v in op.operands):
                 operands = [self.of(v) for v in op.operands]
                 self.bind(op, self._emit(op, [v in self.plan.lanes for v in op.operands], operands))
-            elif op.kind is not stack_new or op.result not in self.env:
+            else:
                 self.build.copy(op, self.env)
         self.build.location = None
 

@@ -141,8 +141,8 @@ def _start(region: Graph, value: Value, side: Lanes) -> Value:
         side.writes.update(chain)
         return start
     start = root(region, value)
-    if any(start in inner.results for inner in region.ops if inner.regions):
-        raise NotImplementedError("a branch's stack is made in a loop of its own")
+    if start not in region.inputs:
+        raise NotImplementedError("one side of a branch makes a stack of its own")
     return start
 
 

@@ -40,7 +40,7 @@ def turned_ops(graph: Graph) -> dict[Op, bool]:
 
 
 def root(region: Graph, stack: Value) -> Value:
-    """Where a region's stack comes from: an input, or the result of an op that isn't given it."""
+    """Where a region's stack comes from: an input, or what makes it."""
     maker = region.producers()
     while (op := maker.get(stack)) is not None and op.kind is not stack_new:
         before = _before(op, op.results.index(stack))
@@ -61,24 +61,31 @@ def _before(op: Op, k: int) -> Value | None:
     return op.operands[LEAD[op.kind] + inner.inputs.index(start) - BEFORE[op.kind]]
 
 
-def returning_stacks(graph: Graph) -> Graph:
-    """The graph, whose values are its own, with branches that give back each stack that they take: `dce` cuts off what
-    nobody reads, but where both branches run, the second goes on with what the first leaves."""
-    ops = tuple(_returning(with_regions(op, returning_stacks)) for op in graph.ops)
-    return Graph(graph.name, graph.inputs, ops, graph.outputs)
+def threaded(graph: Graph) -> Graph:
+    """The graph, whose values are its own, with branches that are given each stack that they return, and return each
+    that they are given: where both sides run, the second goes on with what the first leaves."""
+    ops = [made for op in graph.ops for made in _threaded(with_regions(op, threaded))]
+    return Graph(graph.name, graph.inputs, tuple(ops), graph.outputs)
 
 
-def _returning(op: Op) -> Op:
+def _threaded(op: Op) -> list[Op]:
     if op.kind is not cond:
-        return op
-    known = {i for region in op.regions for v in region.outputs if v.type.is_stack
-             for i, start in enumerate(region.inputs) if start is root(region, v)}  # fmt: skip
-    more = [i for i, v in enumerate(op.operands[1:]) if v.type.is_stack and i not in known]
-    regions = [
-        Graph(r.name, r.inputs, r.ops, (*r.outputs, *(_end(r, r.inputs[i]) for i in more))) for r in op.regions
-    ]
-    results = (*op.results, *(Value(STACK, op.operands[1 + i].name, op.location) for i in more))
-    return Op(op.kind, op.operands, op.attrs, tuple(regions), results)
+        return [op]
+    starts = [{k: root(r, v) for k, v in enumerate(r.outputs) if v.type.is_stack} for r in op.regions]
+    new = {inner.result for region in op.regions for inner in region.ops if inner.kind is stack_new}
+    made = [k for k in starts[0] if all(start[k] in new for start in starts)]
+    kept = {i for s, r in zip(starts, op.regions, strict=True) for i, v in enumerate(r.inputs) if v in s.values()}
+    lost = [i for i, v in enumerate(op.operands[1:]) if v.type.is_stack and i not in kept]  # `dce` cuts them off
+    regions = []
+    for region, start in zip(op.regions, starts, strict=True):
+        own = [start[k] for k in made]
+        ops = tuple(inner for inner in region.ops if not any(r in own for r in inner.results))
+        outputs = (*region.outputs, *(_end(region, region.inputs[i]) for i in lost))
+        regions.append(Graph(region.name, (*region.inputs, *own), ops, outputs))
+    empty = [Op(stack_new, (), {}, (), (Value(STACK, op.results[k].name, op.location),)) for k in made]
+    operands = (*op.operands, *(e.result for e in empty))
+    results = (*op.results, *(Value(STACK, op.operands[1 + i].name, op.location) for i in lost))
+    return [*empty, Op(op.kind, operands, op.attrs, tuple(regions), results)]
 
 
 def _end(region: Graph, stack: Value) -> Value:
@@ -96,7 +103,8 @@ def _walk(ops: Sequence[Op], top: dict[Value, _Top], found: dict[Op, bool]) -> N
         elif op.kind is push:
             top[op.result] = _Top(top[op.operands[0]])
         elif op.kind is pop:
-            top[op.results[0]] = top[op.operands[0]].below or _Top()
+            record = top[op.operands[0]]
+            top[op.results[0]] = (record.below if record.by is None else None) or _Top()
         elif op.regions:
             _walk_regions(op, top, found)
 
