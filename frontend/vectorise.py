@@ -150,7 +150,8 @@ class _Call:
             if axis is None and own:
                 text = "writes what differs between lanes into an array that they share"
                 raise UnsupportedError(message(text, [w.value], "Return it instead, or map the array in in_axes."))
-        found = apply(whole, self._arguments(graph, written))
+        given = self._arguments(graph, written)
+        found = [r.copy() if any(r is a for a in given) else r for r in apply(whole, given)]
         for (w, _), result in zip(written, found[len(values) :], strict=True):
             write_back(w.target, result)
         return tree.unflatten(treedef, [as_result(r, fresh=True) for r in found[: len(values)]])

@@ -288,6 +288,28 @@ def test_a_lane_that_is_not_there_does_not_keep_a_loop_going():
     """)
     check(graph, 3, [np.array([True, False, False]), np.array([3.0, 0.0, -1.0])], [0, 0])
     check(graph, 2, [np.array([False, False]), np.array(0.0)], [0, None])
+    check(graph_of(COUNTED), 3, [np.array([True, False, True]), np.array([3, 1 << 60, 1]), np.ones(3)], [0, 0, 0])
+
+
+COUNTED = """
+    @region
+    def body(i: i64, x: f64) -> f64:
+        y: f64 = mul(x, f64(2.0))
+        return y
+
+    @region
+    def then(n: i64, x: f64) -> f64:
+        y: f64 = for_loop(i64(0), n, x, carried=1, step=1, body=body)
+        return y
+
+    @region
+    def orelse(n: i64, x: f64) -> f64:
+        return x
+
+    def main(p: bool, n: i64, x: f64) -> f64:
+        y: f64 = cond(p, n, x, then=then, orelse=orelse)
+        return y
+"""
 
 
 def test_no_lanes():
