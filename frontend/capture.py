@@ -125,7 +125,7 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "journal", "_known", "_made", "_numbered")  # fmt: skip
+                 "lifted", "constants", "extents", "journal", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -140,6 +140,7 @@ class Trace:
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
+        self.extents: dict[Value, Any] = {}  # of values with axes that move, their lengths
         self._known: dict[Value, np.ndarray] = {}
         self._numbered = 0
         self._made: dict[Value, int] = {}  # which op makes a value, up to the last concretisation
@@ -296,12 +297,22 @@ class Trace:
             found = kind if kind == "guard" else found
         return found
 
-    def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
-        """The ops, in order, and the inputs that `value` depends on and that are not known yet."""
+    def maker(self, value: Value) -> Op | None:
+        """The op that makes a value of this capture."""
+        self._number()
+        at = self._made.get(value)
+        return None if at is None else self.builder.ops[at]
+
+    def _number(self) -> None:
         ops = self.builder.ops
         for i in range(self._numbered, len(ops)):
             self._made.update(dict.fromkeys(ops[i].results, i))
         self._numbered = len(ops)
+
+    def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
+        """The ops, in order, and the inputs that `value` depends on and that are not known yet."""
+        ops = self.builder.ops
+        self._number()
         wanted: set[int] = set()
         inputs: list[Value] = []
         seen: set[Value] = set()

@@ -60,9 +60,8 @@ def jacfwd(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = F
         aux, columns = vmap(push, out_axes=(None, -1))(*tree.unflatten(treedef, _basis(types)))
 
         def cut(whole: Any) -> Any:
-            blocks = _cut(whole, types, -1)
-            return _by_argument(treedef, [_shaped(b, whole.shape[:-1], t.dims) for b, t in zip(blocks, types, strict=True)],
-                                argnums)  # fmt: skip
+            blocks = zip(_cut(whole, types, -1), types, strict=True)
+            return _by_argument(treedef, [_shaped(b, whole.shape[:-1], t.dims) for b, t in blocks], argnums)
 
         found = tree.map(cut, columns)
         return (found, aux) if has_aux else found

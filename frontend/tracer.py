@@ -11,6 +11,7 @@ and arithmetic among weak tracers and Python numbers is Python's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -38,17 +39,19 @@ from weft.ir.types import NAMES, dtype_name
 WEAK_DTYPES: dict[type, str] = {bool: "bool", int: "i64", float: "f64"}
 VIEWS = frozenset(
     REGISTRY[name]
-    for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice")
+    for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice", "moving_slice")
 )
 
 
 class Tracer(Operators):
     """Stands for an ndarray, or for a NumPy or Python scalar, of known dtype and shape. See the module.
 
-    storage, path: the array that it shows, and by which views (see `storage`).
+    storage, path: the array that it shows, and by which views (see `storage`). extents: the lengths of axes that move,
+    where there are any, and room: of such a length the most that it may be, and whether it is that unless it is cut
+    off (see `extents`).
     """
 
-    __slots__ = ("storage", "path", "weak", "type", "_shown", "_of", "_start", "__weakref__")
+    __slots__ = ("storage", "path", "weak", "type", "extents", "room", "_shown", "_of", "_start", "__weakref__")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]  # as ndarray: == is element by element
 
@@ -59,6 +62,8 @@ class Tracer(Operators):
         self.path = path
         self.weak = weak
         self.type = value.type
+        self.extents: tuple[Tracer | None, ...] | None = trace.extents.get(value)
+        self.room: tuple[int, bool] | None = None
         self._shown = value
         self._of = self.storage.value  # what the storage held when `_shown` was read
         starts = [s for view in path for s in view.starts]
@@ -78,13 +83,18 @@ class Tracer(Operators):
             trace = self.home
             self._shown = read_path(trace, storage.value_in(trace), self.path)
             self._of = storage.value
+            if self.extents is not None:
+                trace.extents[self._shown] = self.extents
         return self._shown
 
     # What an array says of itself.
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.type.dims
+        dims = self.type.dims
+        if self.extents is None:
+            return dims
+        return tuple(d if n is None else n for d, n in zip(dims, self.extents, strict=True))  # type: ignore[misc]
 
     @property
     def dtype(self) -> np.dtype:
@@ -96,7 +106,7 @@ class Tracer(Operators):
 
     @property
     def size(self) -> int:
-        return self.type.size
+        return self.type.size if self.extents is None else math.prod(self.shape[1:], start=self.shape[0])
 
     @property
     def nbytes(self) -> int:
@@ -266,11 +276,24 @@ def read(trace: Trace, tracer: Tracer) -> Value:
     """The tracer's value in `trace`, which is its own or one inside that."""
     if tracer.home is trace:
         return tracer.value
-    return trace.lift(tracer.home, tracer.value, tracer.weak)
+    value = trace.lift(tracer.home, tracer.value, tracer.weak)
+    if tracer.extents is not None:
+        trace.extents[value] = tracer.extents
+    return value
 
 
 def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     """The op applied to tracers of the right dtypes. Raises ShapeError, DTypeError, LeakError."""
+    for t in tracers:
+        if t.extents is not None:
+            return METHODS["__moving__"](op, tracers, attrs)  # type: ignore[no-any-return]
+    if "shape" in attrs and any(type(n) is Tracer for n in attrs["shape"]):
+        return METHODS["__moving__"](op, tracers, attrs)  # type: ignore[no-any-return]
+    return emit_plain(op, *tracers, **attrs)
+
+
+def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
+    """As `emit`, of the largest sizes that axes may have: their extents are the caller's business."""
     trace = innermost(tracers)
     around = youngest()
     if around is not None and around.region and around.serial > trace.serial and op not in VIEWS:
@@ -288,6 +311,14 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     if op is ops.movement.reshape and shows_copy(storage.value.type.dims, storage.strides, base.itemsize, path):
         return Tracer(trace, result)
     return Tracer(trace, result, None, storage, path)
+
+
+def view_before(tracer: Tracer) -> Tracer:
+    """What the last view of a tracer's path is a view of; its extents are the caller's business."""
+    storage, path = tracer.storage, tracer.path[:-1]
+    known_in = [storage.trace, *(s.trace for view in path for s in view.starts)]
+    trace = max(known_in, key=lambda t: t.serial)
+    return Tracer(trace, read_path(trace, storage.value_in(trace), path), None, storage, path)
 
 
 def detached(tracer: Tracer) -> Tracer:

@@ -180,7 +180,7 @@ def augment(ufunc: np.ufunc, target: Tracer, operand: Any) -> Tracer:
 
 def store(target: Tracer, result: Tracer) -> Tracer:
     """`out=target`: the result of a ufunc put in place. Raises ShapeError, and DTypeError by same-kind casting."""
-    if result.shape != target.shape:
+    if target.extents is None and result.extents is None and result.shape != target.shape:
         text = f"an array of shape {target.shape} can't take a result of shape {result.shape} in place"
         raise ShapeError(message(text, [target.value], "Write a = a + b."))
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):

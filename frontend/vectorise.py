@@ -52,9 +52,9 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     branch multiply the other one's by zero, which is NaN where that is infinite: keep it finite, as with np.where.)
     Arrays that the function writes hold what each lane wrote, if they are mapped.
 
-    Raises ShapeError where sizes of mapped axes differ, AxisError where an array has no such axis, ValueError where
-    in_axes or out_axes don't fit, nothing is mapped, or a result that is to be shared is not, ArgumentError for what has
-    no axes. The signature is JAX's.
+    Raises ShapeError where sizes of mapped axes differ, AxisError where an array has no such axis, ArgumentError for
+    what has no axes, ValueError where in_axes or out_axes don't fit, nothing is mapped, or a result that is to be shared
+    is not. The signature is JAX's.
     """
     if not callable(function):
         raise TypeError(f"weft.vmap takes a function, got {type(function).__name__}")
@@ -93,7 +93,7 @@ def _spread(axes: Any, value: Any, what: str, of: str) -> list[int | None]:
 
 
 class _Call:
-    """A call of a mapped function: the leaves of its arguments, and for each the axis that counts the lanes, or None."""
+    """A call of a mapped function: the leaves of its arguments, and for each the axis of the lanes, or None."""
 
     def __init__(self, function: Callable[..., Any], in_axes: Any, args: tuple[Any, ...], kwargs: Any) -> None:
         self.function = function

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from weft.frontend.capture import raise_leak, youngest
 from weft.frontend.errors import ShapeError, message
+from weft.frontend.numpy_api.registry import METHODS
 from weft.frontend.storage import write_path
 from weft.frontend.tracer import Tracer, emit, innermost, read
 from weft.ir import ops
@@ -19,7 +22,7 @@ def assign(target: Tracer, value: Tracer) -> None:
     for t in (target, value):
         if not t.home.active:
             raise_leak(t.value)
-    value = broadcast_to(value, target.shape)
+    value = broadcast_to(value, target.type.dims, target.extents)
     storage = target.storage
     trace, around = innermost([target, value]), youngest()
     if around is not None and around.serial > trace.serial:
@@ -31,8 +34,11 @@ def assign(target: Tracer, value: Tracer) -> None:
         target.weak = None
 
 
-def broadcast_to(tracer: Tracer, shape: tuple[int, ...]) -> Tracer:
-    """The tracer at a shape that an assignment asks for: leading axes of size 1 may go."""
+def broadcast_to(tracer: Tracer, shape: tuple[int, ...], extents: Any = None) -> Tracer:
+    """The tracer at a shape that an assignment asks for: leading axes of size 1 may go. extents: see `extents`."""
+    if tracer.extents is not None or extents is not None:
+        fitted: Tracer = METHODS["__fit__"](tracer, shape, extents or (None,) * len(shape))
+        return fitted
     extra = tracer.ndim - len(shape)
     if extra > 0 and tracer.shape[:extra] == (1,) * extra:
         tracer = emit(ops.movement.reshape, tracer, shape=tracer.shape[extra:])

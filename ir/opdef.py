@@ -50,8 +50,8 @@ class OpDef:
     where `regions` names the graphs that the op holds, infer(types, attrs, regions).
     reference(*arrays, **attrs) -> array: what it means. numpy: the NumPy functions that it is.
     scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
-    pull, pull_into, push, linear: derivative, batch: on many lanes, see the module. domain: (low, high) of test samples, one per operand or
-    one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
+    pull, pull_into, push, linear: derivative, batch: on many lanes, see the module. domain: (low, high) of test
+    samples, one per operand or one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
     """
 
     name: str

@@ -5,8 +5,8 @@
       s: f32 = sum(y, axes=(0,))                                               s: f32[8] = sum(y, axes=(1,))
 
 What all lanes share is computed once. The rule of each op is its own (`OpDef.batch`); loops and branches are those of
-`weft.passes.batch_control`. In a part that only some lanes go through, `mask` says which: an index that is out of bounds
-in another lane is none.
+`weft.passes.batch_control`. In a part that only some lanes go through, `mask` says which: what is wrong in another lane,
+an index out of bounds, is no error.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from weft.ir.graph import Graph, Op, Value, fresh
 from weft.ir.ops.families import aligned, in_each
 from weft.ir.ops.logic import where
 from weft.ir.ops.movement import to_front, transpose
+from weft.ir.ops.moving import agree
 from weft.ir.ops.reduce import any_
 from weft.ir.ops.update import bound
 from weft.ir.types import TensorType
@@ -57,6 +58,9 @@ def _input(build: Builder, value: Value, size: int, axis: int | None) -> Value:
     return to_front(build.input(value.type.with_dims(dims), value.name, value.location), axis).value
 
 
+PROMISES = (bound, agree)  # ops that raise an error, where it isn't kept
+
+
 @dataclass(frozen=True)
 class Plan:
     """size: how many lanes. lanes: the values that have them, see `lanes`. turned: see `stack_order`."""
@@ -89,8 +93,8 @@ class Lanes:
                 run_regions(op, self)
             elif op in self.writes:
                 masked_write(op, self)
-            elif op.kind is bound and self.mask is not None:
-                self._bound(op)
+            elif op.kind in PROMISES and self.mask is not None:
+                self._promise(op)
             elif any(v in self.plan.lanes for v in op.operands):
                 operands = [self.of(v) for v in op.operands]
                 self.bind(op, self._emit(op, [v in self.plan.lanes for v in op.operands], operands))
@@ -133,14 +137,20 @@ class Lanes:
         found = op.kind.batch(self.plan.size, lanes, *operands, **op.attrs)
         return found if isinstance(found, tuple) else (found,)
 
-    def _bound(self, op: Op) -> None:
-        """An index that counts in some lanes only: 0 in the others, or if there are no such lanes."""
-        (value,) = op.operands
+    def _promise(self, op: Op) -> None:
+        """What counts in some lanes only: in the others, or if there are no such lanes, the promise is kept.
+
+        An index is 0 there, a length what it is to agree with.
+        """
         assert self.mask is not None
-        own = value in self.plan.lanes
-        mask = self.mask if own else any_(self.mask, axes=(0,))
-        index = self.of(value)
-        if op.attrs["size"]:
-            lanes = (own, own, False)
-            index = where(*aligned(lanes, (mask, index, index.const(0))))
-        self.bind(op, self._emit(op, [own], [index]) if own else [bound(index, **op.attrs)])
+        value, *other = map(self.of, op.operands)
+        own, *others = (v in self.plan.lanes for v in op.operands)
+        kept = other[0] if other else value.const(0)
+        lanes = own or any(others)
+        mask = self.mask if lanes else any_(self.mask, axes=(0,))
+        if op.attrs.get("size") != 0:
+            value = where(*aligned((lanes, own, any(others)), (mask, value, kept)))
+        if lanes:
+            self.bind(op, self._emit(op, [True, *others], [value, *other]))
+        else:
+            self.bind(op, [op.kind(value, *other, **op.attrs)])

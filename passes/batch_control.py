@@ -22,6 +22,7 @@ from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import BEFORE, I64, LEAD, call, cond, for_loop, is_loop, while_loop
 from weft.ir.ops.elementwise import floordiv, maximum
 from weft.ir.ops.logic import greater_equal, less, logical_and, logical_not
+from weft.ir.ops.moving import agree
 from weft.ir.ops.reduce import any_, max_
 from weft.ir.ops.update import bound
 from weft.ir.types import TensorType
@@ -32,7 +33,7 @@ from weft.passes.stack_order import root
 if TYPE_CHECKING:
     from weft.passes.batch import Lanes
 
-MASKED = (bound, while_loop, for_loop)  # what does something else in lanes that don't count
+MASKED = (bound, agree, while_loop, for_loop)  # what does something else in lanes that don't count
 
 
 def run_regions(op: Op, lanes: Lanes) -> None:
@@ -66,7 +67,9 @@ def _enter(region: Graph, lanes: Lanes, skip: int = 0) -> Lanes:
     return inner
 
 
-def _emit(op: Op, lanes: Lanes, operands: Sequence[Expr], regions: Sequence[Graph], skip: int = 0, **attrs: int) -> None:
+def _emit(
+    op: Op, lanes: Lanes, operands: Sequence[Expr], regions: Sequence[Graph], skip: int = 0, **attrs: int
+) -> None:
     """Append the op that takes the place of `op`; its results behind the first are what `op` gives."""
     names = [""] * skip + [r.name for r in op.results]
     values = [e.value for e in operands]

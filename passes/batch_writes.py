@@ -14,12 +14,14 @@ from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import cond
 from weft.ir.ops.index import gather, scatter
 from weft.ir.ops.movement import slice_
+from weft.ir.ops.moving import moving_slice, moving_update
 from weft.ir.ops.update import dynamic_slice, dynamic_update, update
 
 if TYPE_CHECKING:
     from weft.passes.batch import Lanes
 
-READS = {update: slice_, dynamic_update: dynamic_slice, scatter: gather}  # what a write writes, as it was
+# What reads the part that a write writes.
+READS = {update: slice_, dynamic_update: dynamic_slice, moving_update: moving_slice, scatter: gather}
 
 
 def writes_of(region: Graph, value: Value, lanes: Collection[Value]) -> tuple[list[Op], Value]:
@@ -60,7 +62,7 @@ def masked_write(op: Op, lanes: Lanes) -> None:
     has = [v in lanes.plan.lanes for v in op.operands]
     x, *rest = (lanes.of(v) for v in op.operands)
     places, places_have = rest[: at - 1] + rest[at:], has[1:at] + has[at + 1 :]
-    attrs: dict[str, Any] = {"sizes": op.operands[1].shape} if op.kind is dynamic_update else dict(op.attrs)
+    attrs: dict[str, Any] = {"sizes": op.operands[1].shape} if "sizes" in READS[op.kind].attr_names else dict(op.attrs)
     read, size = READS[op.kind].batch, lanes.plan.size
     assert read is not None and op.kind.batch is not None
     there = read(size, (True, *places_have), x, *places, **attrs)

@@ -6,10 +6,10 @@
     if p: push a   else: push b          lanes that go either way: both, first a, then b
     if p: pop a    else: pop b           so first b, then a
 
-An op that pops what another has pushed is *turned* when that is not: of the derivative's derivative, the backward part
-is turned, what goes backward through that is not, and so on. Which op has pushed what is found by following each stack:
+An op that pops what another has pushed is *turned* when that is not: the backward part is, what goes backward through
+that, in a second derivative, is not, and so on. Which op has pushed what is found by following each stack:
 
-    top of a stack   =  a record, or what an op with regions has pushed (in one trip, for each region), and what is below
+    top of a stack  =  a record, or what an op with regions has pushed (each region, in one trip), and what is below
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def test_a_rule_is_the_op_lane_by_lane(case):
             if not any(mapped) or (len(mapped) > 3 and sum(mapped) not in (1, 2, len(mapped))):
                 continue
             axes = [0 if own else None for own in mapped]
-            given = [np.stack(column) if own else column[0] for own, column in zip(mapped, zip(*rows), strict=True)]
+            columns = zip(mapped, zip(*rows, strict=True), strict=True)
+            given = [np.stack(column) if own else column[0] for own, column in columns]
             check(graph, 3, given, axes, rtol=ROUNDING.get(dtype, 0))
 
 

@@ -1,4 +1,4 @@
-"""weft.vmap: against a Python loop over the lanes, in trees, around and inside the other transforms, and what it refuses."""
+"""weft.vmap: against a Python loop over the lanes, in trees, around and inside other transforms; what it refuses."""
 
 from collections import namedtuple
 
@@ -198,8 +198,9 @@ def test_derivatives_of_what_is_mapped(compiled):
     mapped = weft.vmap(lambda x, n: recurrence(x, n))
     each = weft.vmap(weft.grad(recurrence))(MIXED, TRIPS)
     np.testing.assert_allclose(wrap(weft.grad(total(mapped)))(MIXED, TRIPS), each, rtol=1e-12)
-    roots = weft.vmap(lambda a: newton(a)[0])
-    np.testing.assert_allclose(wrap(weft.grad(total(roots)))(SQUARES), weft.vmap(weft.grad(lambda a: newton(a)[0]))(SQUARES))
+    root = lambda a: newton(a)[0]  # noqa: E731
+    got = wrap(weft.grad(total(weft.vmap(root))))(SQUARES)
+    np.testing.assert_allclose(got, weft.vmap(weft.grad(root))(SQUARES))
     curved = wrap(weft.grad(lambda x: np.sum(weft.grad(total(lambda x: mapped(x, TRIPS)))(x) ** 2)))(MIXED)
     twice = weft.vmap(weft.grad(lambda x, n: weft.grad(recurrence)(x, n) ** 2))(MIXED, TRIPS)
     np.testing.assert_allclose(curved, twice, rtol=1e-10)
