@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     Arrays that the function writes hold what each lane wrote, if they are mapped.
 
     Raises ShapeError where sizes of mapped axes differ, AxisError where an array has no such axis, ArgumentError for
-    what has no axes, ValueError where in_axes or out_axes don't fit, nothing is mapped, or a result that is to be shared
+    what has no axes, ValueError where in_axes or out_axes don't fit, nothing is mapped, or a result is to be shared and
     is not. The signature is JAX's.
     """
     if not callable(function):
@@ -114,7 +115,7 @@ class _Call:
 
     def _size(self) -> int:
         """How many lanes there are. Raises ShapeError where the arguments don't agree, ValueError without any."""
-        found = {}
+        found: dict[int, str] = {}
         for leaf, path, axis in zip(self.leaves, self.paths, self.axes, strict=True):
             if axis is not None:
                 size = np.shape(leaf)[axis]
@@ -136,8 +137,8 @@ class _Call:
             values = [self._value(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
             given = _spread(out_axes, out, "out_axes", "the result")
             axes = [_out_axis(axis, v, path) for axis, v, path in zip(given, values, paths, strict=True)]
-            written = self._written()
             del args, kwargs, out, leaves
+            written = self._written()
             graph = self.trace.finish([*values, *(w.value for w, _ in written)])
         self._hand_on()
         axes += [axis for _, axis in written]
@@ -176,12 +177,18 @@ class _Call:
         return read(self.trace, as_tracer(leaf, Tracer(self.trace, self.trace.constant(False, "bool"))))
 
     def _written(self) -> list[tuple[Written, int | None]]:
-        """Arrays that the function wrote, and the axis of their lanes: of those that are mapped."""
+        """Arrays that the function wrote, and the axis of their lanes: of those that are mapped.
+
+        What it made of values that all lanes share, and wrote, is an array of the capture around it. Once the function
+        is over nobody knows that any more.
+        """
         found: list[tuple[Written, int | None]] = []
         for n, tracer in self.tracers.items():
             if tracer.storage.value is not self.first[n]:
                 found.append((Written(self.leaves[n], tracer.value), self.axes[n]))
-        return [*found, *((w, None) for w in self.trace.written())]
+        others = [(weakref.ref(w.target), w.value) for w in self.trace.written()]
+        alive = ((target(), value) for target, value in others)
+        return [*found, *((Written(target, value), None) for target, value in alive if target is not None)]
 
     def _hand_on(self) -> None:
         """What the function's graph depends on, that around it does too."""

@@ -5,7 +5,7 @@
       s: f32 = sum(y, axes=(0,))                                               s: f32[8] = sum(y, axes=(1,))
 
 What all lanes share is computed once. The rule of each op is its own (`OpDef.batch`); loops and branches are those of
-`weft.passes.batch_control`. In a part that only some lanes go through, `mask` says which: what is wrong in another lane,
+`weft.passes.batch_control`. In a part that only some lanes go through, `mask` says which: what is wrong in the others,
 an index out of bounds, is no error.
 """
 

@@ -132,8 +132,8 @@ def _both(op: Op, lanes: Lanes) -> None:
             results.append(ended.of(last.outputs[k]))
             continue
         yes, no = (region.outputs[k] for region in op.regions)
-        differ = [v in lanes.plan.lanes for v in (yes, no)]
-        results.append(lanes.chosen(predicate, *(sides[r].of(r.outputs[k]) for r in op.regions), *differ))
+        made = [sides[region].of(v) for region, v in zip(op.regions, (yes, no), strict=True)]
+        results.append(lanes.chosen(predicate, made[0], made[1], yes in lanes.plan.lanes, no in lanes.plan.lanes))
     lanes.bind(op, results)
 
 

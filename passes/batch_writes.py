@@ -44,12 +44,12 @@ def arrays_through(op: Op, lanes: Collection[Value]) -> dict[Value, Value]:
     """Results of a branch that each of its sides makes of the same operand, by writes or by doing nothing."""
     found: dict[Value, Value] = {}
     for k, r in enumerate(op.results):
-        starts = set()
+        starts: set[Value | None] = set()
         for region in op.regions:
-            _, start = writes_of(region, region.outputs[k], lanes)
-            starts.add(op.operands[1 + region.inputs.index(start)] if start in region.inputs else None)
+            _, first = writes_of(region, region.outputs[k], lanes)
+            starts.add(op.operands[1 + region.inputs.index(first)] if first in region.inputs else None)
         start = starts.pop() if len(starts) == 1 else None
-        if start in lanes and start is not None and not start.type.is_stack:
+        if start is not None and start in lanes and not start.type.is_stack:
             found[r] = start
     operands = list(found.values())
     return {r: v for r, v in found.items() if operands.count(v) == 1}

@@ -72,8 +72,8 @@ def by_lane(size: int, lanes: Any, indices: Any, axes: tuple[int, ...]) -> tuple
 def _batch_gather(size: int, lanes: Any, x: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
     if not lanes[0]:
         return gather(x, *aligned(lanes[1:], indices), axes=axes)
-    indices, axes = by_lane(size, lanes[1:], indices, axes)
-    return gather(x, *indices, axes=axes)
+    found, axes = by_lane(size, lanes[1:], indices, axes)
+    return gather(x, *found, axes=axes)
 
 
 gather: OpDef = register(
