@@ -31,7 +31,7 @@ from weft.frontend.capture import Abstract, Trace, youngest
 from weft.frontend.convert import hooks
 from weft.frontend.errors import ArgumentError, AxisError, ShapeError, UnsupportedError, message, type_text
 from weft.frontend.numpy_api import surface
-from weft.frontend.region_parts import is_number
+from weft.frontend.region_parts import Undefined, is_number
 from weft.frontend.storage import Written
 from weft.frontend.tracer import Tracer, as_tracer, read
 from weft.ir.graph import Graph, Value
@@ -171,6 +171,8 @@ class _Call:
         return tree.unflatten(self.treedef, given)
 
     def _value(self, leaf: Any, path: str) -> Value:
+        if isinstance(leaf, Undefined):
+            leaf.refuse()
         if not is_number(leaf):
             text = f"{path} of a function under vmap is a {type(leaf).__qualname__}, and no number or array"
             raise ArgumentError(message(text))

@@ -289,6 +289,86 @@ def test_a_closed_over_array_is_looked_up_again():
     assert f(np.array([1, 3])).tolist() == [1.0, 3.0]
     table[1] = 7
     assert f(np.array([1, 3])).tolist() == [7.0, 3.0]
+    mask = np.array([True, False, True])
+    g = weft.compile(weft.vmap(lambda x: x[mask].sum()))
+    np.testing.assert_allclose(g(X), X[:, mask].sum(axis=1))
+    mask[0] = False
+    np.testing.assert_allclose(g(X), X[:, 2])
+
+
+def test_what_is_mapped_may_be_any_function():
+    class Layer:
+        def __init__(self):
+            self.w = np.eye(3)
+
+        def __call__(self, x):
+            return self.w @ x
+
+    layer = Layer()
+    np.testing.assert_array_equal(weft.vmap(np.add)(X, X), 2 * X)
+    np.testing.assert_array_equal(weft.vmap(layer)(X), X)
+    np.testing.assert_array_equal(weft.vmap(weft.compile(lambda x: x[::-1]))(X), X[:, ::-1])
+    f = weft.compile(weft.vmap(layer))
+    f(X)
+    layer.w = 2 * np.eye(3)
+    np.testing.assert_array_equal(f(X), 2 * X)
+    np.testing.assert_allclose(weft.compile(weft.vmap(np.sum))(X.T), X.sum(axis=0))
+
+
+def test_jumps():
+    def until(x, most):
+        for i in range(20):
+            x = x * 1.5
+            if x > most:
+                break
+            x = x + 0.01 * i
+        return x
+
+    def early(x):
+        if x < 0:
+            return -1.0
+        y = np.sqrt(x)
+        if y > 2:
+            return y
+        return y * 10
+
+    check(until, (0, 0), np.array([1.0, 2.0, 3.0]), np.array([5.0, 100.0, 1e9]))
+    check(weft.grad(until), (0, 0), np.array([1.0, 2.0, 3.0]), np.array([5.0, 100.0, 1e9]))
+    check(early, (0,), np.array([-1.0, 9.0, 1.0]))
+    check(weft.grad(early), (0,), np.array([-1.0, 9.0, 1.0]))
+
+
+def test_slices_that_move():
+    def factor(a):
+        n = len(a)
+        low = np.zeros((n, n))
+        for j in weft.rolled(range(n)):
+            low[j, j] = np.sqrt(a[j, j] - low[j, :j] @ low[j, :j])
+            low[j + 1 :, j] = (a[j + 1 :, j] - low[j + 1 :, :j] @ low[j, :j]) / low[j, j]
+        return low
+
+    def parts(x, n):
+        y = x * 0
+        y[:n] = 2 * x[:n]
+        return y, x[n:].sum()
+
+    m = rng.normal(size=(4, 5, 5))
+    a = m @ m.transpose(0, 2, 1) + 5 * np.eye(5)
+    for wrap in (lambda f: f, weft.compile):
+        np.testing.assert_allclose(wrap(weft.vmap(factor))(a), np.linalg.cholesky(a), rtol=1e-10, atol=1e-12)
+    check(parts, (0, 0), X, np.array([0, 1, 3, 2]))
+    check(weft.grad(lambda x, n: np.sum(parts(x, n)[0] ** 2) + parts(x, n)[1]), (0, 0), X, np.array([0, 1, 3, 2]))
+
+
+def test_what_is_made_of_shared_values_may_be_written():
+    def f(x, s):
+        y = x * 2
+        y[0] = s
+        return y
+
+    for wrap in (lambda f: f, weft.compile):
+        got = wrap(weft.vmap(f, in_axes=(None, 0)))(X[0], np.arange(3.0))
+        np.testing.assert_array_equal(got, np.stack([[s, *2 * X[0, 1:]] for s in range(3)]))
 
 
 def test_the_products_of_all_lanes_are_one():
