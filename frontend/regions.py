@@ -22,6 +22,7 @@ from weft.frontend import tree
 from weft.frontend.arguments import identifier
 from weft.frontend.capture import Abstract, Trace, journals_of, youngest
 from weft.frontend.errors import ControlFlowError, message
+from weft.frontend.lengths import Range, greatest_of, least_of
 from weft.frontend.region_parts import (
     Body,
     Key,
@@ -70,9 +71,9 @@ class Carry:
         self._inside: dict[Key, tuple[Storage, Value]] = {}
         self.again = False
 
-    def run(self, name: str, body: Callable[..., Any], index: bool = False) -> Body:
-        """Capture `body`, called with the loop's index if it has one. The region returns what is carried; if
-        `again` is true afterwards it is of no use."""
+    def run(self, name: str, body: Callable[..., Any], index: Range | None = None) -> Body:
+        """Capture `body`, called with the loop's index if it has one (`index`: its range). The region returns what is
+        carried; if `again` is true afterwards it is of no use."""
         with Trace(name, region=True) as trace:
             given, inputs = self._enter(trace, index)
             try:
@@ -90,7 +91,7 @@ class Carry:
     def test(self, name: str, test: Callable[[], Any]) -> Body:
         """Capture a loop's condition, which must leave the variables and arrays alone."""
         with Trace(name, region=True) as trace:
-            _, inputs = self._enter(trace, False)
+            _, inputs = self._enter(trace)
             try:
                 holds = truth_of(test(), trace)
                 if any(s.value is not v for s, v in zip(self.arrays, inputs[len(inputs) - len(self.arrays) :],
@@ -101,11 +102,12 @@ class Carry:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
 
-    def _enter(self, trace: Trace, index: bool) -> tuple[list[Tracer], list[Value]]:
+    def _enter(self, trace: Trace, index: Range | None = None) -> tuple[list[Tracer], list[Value]]:
         """Trace the index and all that is carried, and put it in place."""
         inputs, given = [], []
-        if index:
+        if index is not None:
             inputs.append(trace.input(TensorType("i64"), Abstract("the loop's variable", True), "i"))
+            trace.ranges[inputs[-1]] = index
             given.append(Tracer(trace, inputs[-1], int))
         leaves = {}
         for key, leaf in self.carried.items():
@@ -258,7 +260,10 @@ def for_loop(start: Any, stop: Any, step: int, body: Callable[[Tracer], Any], st
     """`for i in range(start, stop, step): body(i)`; start and stop may be traced."""
     known = type(start) is int and type(stop) is int
     carry = Carry(state, "the loop", optional=known and len(range(start, stop, step)) > 0)
-    bodies = _settled(carry, lambda: [carry.run("body", body, index=True)])
+    first, last = (start, stop) if step > 0 else (stop, start)
+    most = greatest_of(last)
+    index = least_of(first), most if most is None or step < 0 else most - 1
+    bodies = _settled(carry, lambda: [carry.run("body", body, index)])
     count = len(carry.carried) + len(carry.arrays)
 
     def operands(parent: Trace) -> list[Value]:
