@@ -29,6 +29,8 @@ from weft.passes.inline import inline_calls
 from weft.passes.lanes import with_lanes
 from weft.passes.stack_order import threaded, turned_ops
 
+PROMISES = (bound, agree)  # ops that raise an error where what they promise isn't so
+
 
 def batch(
     graph: Graph, size: int, in_axes: Sequence[int | None], out_axes: Sequence[int | None]
@@ -56,9 +58,6 @@ def _input(build: Builder, value: Value, size: int, axis: int | None) -> Value:
         return build.input(value.type, value.name, value.location).value
     dims = (*value.shape[:axis], size, *value.shape[axis:])
     return to_front(build.input(value.type.with_dims(dims), value.name, value.location), axis).value
-
-
-PROMISES = (bound, agree)  # ops that raise an error, where it isn't kept
 
 
 @dataclass(frozen=True)
@@ -122,6 +121,10 @@ class Lanes:
         for value, result in zip(op.results, results, strict=True):
             self.build.hint(result.value, value.name)
             self.env[value] = result.value
+
+    def inside(self, name: str) -> Lanes:
+        """The same for a region: a graph and an env of its own."""
+        return Lanes(Builder(name), self.plan)
 
     def within(self, mask: Expr | None) -> Lanes:
         """The same for a part that the lanes of `mask` go through, with an env of its own."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from weft.ir.builder import Builder, Expr
+from weft.ir.builder import Expr
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import BEFORE, I64, LEAD, call, cond, for_loop, is_loop, while_loop
 from weft.ir.ops.elementwise import floordiv, maximum
@@ -61,7 +61,7 @@ def _given(op: Op, lanes: Lanes) -> list[Expr]:
 
 def _enter(region: Graph, lanes: Lanes, skip: int = 0) -> Lanes:
     """A region's inputs, but for the first ones, in a graph of its own."""
-    inner = type(lanes)(Builder(region.name), lanes.plan)
+    inner = lanes.inside(region.name)
     for v in region.inputs[skip:]:
         inner.env[v] = inner.build.input(lanes.plan.type_of(v), v.name).value
     return inner
@@ -206,7 +206,10 @@ def _run_trip(body: Graph, trip: Lanes, before: int) -> list[Expr]:
 
 
 def _longest(op: Op, lanes: Lanes) -> None:
-    """    for k in range(max(trips)):  i = base + k * step;  active = k < trips, or k >= max(trips) - trips"""
+    """As many trips as the longest lane: k counts them, i = base + k * step is its variable in each.
+
+    active: k < trips, or where the lanes end together, k >= longest - trips.
+    """
     build, step, (body,) = lanes.build, op.attrs["step"], op.regions
     start, stop = (lanes.of(v) for v in op.operands[:2])
     zero = build.constant(0, "i64")
