@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weft.explanation import explain
     from weft.frontend import errors, tree
     from weft.frontend.control import associative_scan, checkpoint, cond, fori_loop, map, scan, switch, while_loop
     from weft.frontend.convert.iteration import Rolled as rolled
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from weft.frontend.jacobian import hessian, jacfwd, jacobian, jacrev
     from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
     from weft.frontend.vectorise import vmap
+    from weft.runtime.pool import limited as threads
 
     compile: Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "fori_loop", "grad", "hessian",
-    "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "tree", "unroll",
+    "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "explain", "fori_loop", "grad",
+    "hessian", "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "threads", "tree", "unroll",
     "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
 
@@ -47,6 +49,8 @@ _WHERE = {
     },
     "rolled": ("weft.frontend.convert.iteration", "Rolled"),
     "unroll": ("weft.frontend.convert.iteration", "Unrolled"),
+    "explain": ("weft.explanation", "explain"),
+    "threads": ("weft.runtime.pool", "limited"),
     "tree": ("weft.frontend.tree", ""),
     "errors": ("weft.frontend.errors", ""),
     "WeftError": ("weft.frontend.errors", "WeftError"),
