@@ -410,7 +410,7 @@ def _instead(name: str) -> str:
         "tolist": "Return the array from the traced function and call .tolist() outside.",
         "sort": "np.sort comes later.",
         "flat": "Use x.reshape(-1).",
-        "resize": "Write np.resize(x, shape); mutation comes later.",
+        "resize": "Write np.resize(x, shape): an array keeps its size.",
     }
     return known.get(name, "Call it on the array outside the traced function.")
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import builtins
 import operator
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.capture import in_region, note_overwritten, reader_of, youngest
-from weft.frontend.errors import ForeignArrayError, message
 from weft.frontend.operators import named
 from weft.frontend.region_parts import State
 from weft.frontend.tracer import Tracer, as_tracer
+from weft.frontend.writes import raise_foreign
 from weft.ir.types import dtype_name
 
 
@@ -83,14 +83,6 @@ def _check_foreign(array: np.ndarray, *values: Any) -> None:
     if _changes_when_run(*values):
         raise_foreign(array)
     note_overwritten(array)
-
-
-def raise_foreign(array: np.ndarray) -> NoReturn:
-    advice = (
-        "Make it in the traced function, by np.zeros, np.empty, x.copy() and the like, or pass it as an argument:\n"
-        "an array that was made elsewhere, or has another name or view, would not see the change."
-    )
-    raise ForeignArrayError(message("writes a traced value into a NumPy array", (), advice), array)
 
 
 _INPLACE = {
