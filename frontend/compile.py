@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -26,12 +27,15 @@ import numpy as np
 from weft.frontend import tree
 from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
 from weft.frontend.convert import hooks
+from weft.frontend.effects import Effects
 from weft.frontend.errors import ArgumentError
+from weft.frontend.fallback import CAPTURE_ERRORS, ByNumpy, fall_back
+from weft.frontend.forms import Form, Forms, Specialisation
 from weft.frontend.numpy_api import surface
 from weft.frontend.options import Options, as_tuple, unhashable
 from weft.frontend.origins import Stale
 from weft.frontend.origins import find as find_origins
-from weft.frontend.specialise import Capture, Leaves, Runner, capture, guard_key, runner, signature_key
+from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, signature_key
 from weft.frontend.tracer import Tracer
 
 __all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
@@ -43,67 +47,28 @@ log = logging.getLogger("weft")
 times = logging.getLogger("weft.pipeline")
 
 
-@dataclass(frozen=True)
-class Specialisation:
-    """One compiled form of a function: the types of its arguments, the Python values that it was compiled
-    for, and the seconds that capturing and compiling took."""
-
-    arguments: tuple[str, ...]
-    static: tuple[tuple[str, Any], ...]
-    guards: tuple[tuple[str, Any], ...]
-    capture_seconds: float
-    compile_seconds: float
-    executable: Any
-
-    def __str__(self) -> str:
-        fixed = [f"{name} = {value!r}" for name, value in (*self.static, *self.guards)]
-        took = f"captured in {self.capture_seconds * 1e3:.1f} ms, compiled in {self.compile_seconds * 1e3:.1f} ms"
-        return f"{', '.join([*self.arguments, *fixed])}: {took}"
-
-
-class _Specialised:
-    """All compiled forms for one key: they differ in the Python values that they are guarded by."""
-
-    def __init__(self) -> None:
-        self.groups: dict[tuple[int, ...], dict[tuple[Any, ...], Runner]] = {}
-
-    def find(self, leaves: Leaves) -> Runner | None:
-        for positions, known in self.groups.items():
-            found = known.get(tuple([guard_key(leaves[i]) for i in positions]))
-            if found is not None:
-                return found
-        return None
-
-    def add(self, guards: dict[int, Any], run: Runner) -> None:
-        positions = tuple(sorted(guards))
-        values = tuple([guard_key(guards[i]) for i in positions])
-        group = {**self.groups.get(positions, {}), values: run}
-        self.groups = {**self.groups, positions: group}  # another, as other threads may be reading
-
-    def remove(self, run: Runner) -> None:
-        self.groups = {
-            positions: {values: r for values, r in group.items() if r is not run}
-            for positions, group in self.groups.items()
-        }
-
-    @property
-    def guarded(self) -> bool:
-        return any(positions for positions in self.groups)
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class _Call:
     """The arguments of one call, taken apart. spec: the structure of (positional, keywords), in which None
-    stands for a static argument. static: (name, class, value) of those."""
+    stands for a static argument. static: (name, class, value) of those. given: the arguments themselves."""
 
     key: tuple[Any, ...]
     spec: tree.TreeDef
     leaves: Leaves
     static: tuple[tuple[str, type, Any], ...]
+    given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def again(self, leaves: Leaves) -> _Call:
+        """A call of this kind with other leaves."""
+        return replace(self, leaves=leaves, given=None)
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = tree.unflatten(self.spec, self.leaves)
         return args, kwargs
+
+
+def _run(form: Form, call: _Call) -> Any:
+    return form.run(call) if isinstance(form, ByNumpy) else form(call.leaves)
 
 
 class CompiledFunction:
@@ -120,7 +85,7 @@ class CompiledFunction:
         self._signature = signature_of(function)
         self._static = options.resolve(self._signature)
         self._runners: dict[tuple[Any, ...], Runner] = {}
-        self._specialised: dict[tuple[Any, ...], _Specialised] = {}
+        self._specialised: dict[tuple[Any, ...], Forms] = {}
         self._pending: dict[tuple[Any, ...], tuple[int, threading.Event]] = {}
         self._lock = threading.Lock()
         self._made: list[Specialisation] = []
@@ -172,14 +137,14 @@ class CompiledFunction:
             hash(key)
         except TypeError:
             raise ArgumentError(unhashable(static)) from None
-        return _Call(key, spec, leaves, tuple(static))
+        return _Call(key, spec, leaves, tuple(static), (args, kwargs))
 
     def _names(self, count: int) -> list[str]:
         return positional_names(self._signature, count)
 
     def _first_call(self, call: _Call) -> Any:
         """A call whose key was not seen, or is only with other guards."""
-        known = self._specialised.setdefault(call.key, _Specialised())
+        known = self._specialised.setdefault(call.key, Forms())
         mine = (threading.get_ident(), threading.Event())
         while True:
             with self._lock:
@@ -189,21 +154,33 @@ class CompiledFunction:
                     self._pending[call.key] = mine
                     break
             if run is not None:
-                return run(call.leaves)
+                return _run(run, call)
             assert pending is not None
             pending[1].wait()
+        run = before = failed = None
         try:
+            if self._options.fallback:
+                before = Effects(self._function, *[value for *_, value in call.static])
             start = time.perf_counter()
             made = self._capture(call)
             if made.outer:
                 return made.run_here(call.leaves)
             run = self._compile(call, made, known, time.perf_counter() - start)
+        except CAPTURE_ERRORS as error:
+            if before is None:
+                raise
+            before.undo()
+            failed = error
         finally:
             with self._lock:
                 if self._pending.get(call.key) is mine:
                     del self._pending[call.key]
             mine[1].set()
-        return run(call.leaves)
+        if failed is not None:
+            remember = partial(known.add, getattr(failed, "guards", {}))
+            return fall_back(failed, call, self._by_numpy, remember, self._label)
+        assert run is not None
+        return _run(run, call)
 
     def _capture(self, call: _Call) -> Capture:
         args, _ = call.arguments()
@@ -246,15 +223,15 @@ class CompiledFunction:
         """Inputs whose buffers results may take: those donated, and, by what they shall hold, those written."""
         return frozenset({*(donated - {i for i, _ in made.stores}), *made.stores})
 
-    def _compile(self, call: _Call, made: Capture, known: _Specialised, capture_seconds: float) -> Runner:
+    def _compile(self, call: _Call, made: Capture, known: Forms, capture_seconds: float) -> Runner:
         times.info("%s: captured %d ops in %.2f ms", self._label, len(made.graph.ops), capture_seconds * 1e3)
         start = time.perf_counter()
-        donated = self._donated(call, made)
+        donated, like = self._donated(call, made), call.again([])
         executable = self._compile_graph(made.graph, donate=self._reused(donated, made), label=self._label)
         seconds = time.perf_counter() - start
         origins = find_origins(self._function, made.captured + [array for array, _ in made.examined])
-        plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(call))
-        run = self._checked(plain, known, call) if origins or made.examined else plain
+        plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(like))
+        run = self._checked(plain, known, like) if origins or made.examined else plain
         paths = self._paths(call)
         shown = Specialisation(
             arguments=tuple(f"{p}: {v.type}" for p, v in zip(paths, made.graph.inputs, strict=False)),
@@ -267,7 +244,10 @@ class CompiledFunction:
         with self._lock:
             known.add(made.guards, run)
             self._made.append(shown)
-            self._runners[call.key] = self._guarded(known, call) if known.guarded else run
+            if not known.guarded:
+                self._runners[call.key] = run
+            elif not self._options.fallback:  # else each call needs its arguments themselves
+                self._runners[call.key] = self._guarded(known, like)
         return run
 
     def _overlapping(self, call: _Call) -> Runner:
@@ -279,15 +259,21 @@ class CompiledFunction:
             if not warned:
                 warned = True
                 log.warning("%s is run by NumPy: an array that it writes shares memory with another argument", self)
-            args, kwargs = replace(call, leaves=leaves).arguments()
-            names = self._names(len(args))
-            fixed = {name: value for name, _, value in call.static}
-            args = tuple(fixed.get(n, a) for n, a in zip(names, args, strict=True))
-            return self._function(*args, **kwargs, **{n: v for n, v in fixed.items() if n not in names})
+            return self._by_numpy(call.again(leaves))
 
         return run
 
-    def _checked(self, plain: Runner, known: _Specialised, call: _Call) -> Runner:
+    def _by_numpy(self, call: _Call) -> Any:
+        """The function itself, with the arguments of a call."""
+        if call.given is not None:
+            return self._function(*call.given[0], **call.given[1])
+        args, kwargs = call.arguments()
+        names = self._names(len(args))
+        fixed = {name: value for name, _, value in call.static}
+        args = tuple(fixed.get(n, a) for n, a in zip(names, args, strict=True))
+        return self._function(*args, **kwargs, **{n: v for n, v in fixed.items() if n not in names})
+
+    def _checked(self, plain: Runner, known: Forms, call: _Call) -> Runner:
         """A runner that captures anew when what the function closes over has changed."""
 
         def run(leaves: Leaves) -> Any:
@@ -295,11 +281,11 @@ class CompiledFunction:
                 return plain(leaves)
             except Stale:
                 self._drop(run, known)
-                return self._first_call(replace(call, leaves=leaves))
+                return self._first_call(call.again(leaves))
 
         return run
 
-    def _drop(self, run: Runner, known: _Specialised) -> None:
+    def _drop(self, run: Runner, known: Forms) -> None:
         with self._lock:
             known.remove(run)
             self._runners = {k: r for k, r in self._runners.items() if r is not run}
@@ -309,12 +295,13 @@ class CompiledFunction:
             log.warning("%s was captured anew %d times, as what it closes over changes: make it an argument",
                         self, dropped)  # fmt: skip
 
-    def _guarded(self, known: _Specialised, call: _Call) -> Runner:
+    def _guarded(self, known: Forms, call: _Call) -> Runner:
         """The runner of a key whose captures looked at Python values."""
 
         def run(leaves: Leaves) -> Any:
             found = known.find(leaves)
-            return found(leaves) if found is not None else self._first_call(replace(call, leaves=leaves))
+            again = call.again(leaves)
+            return _run(found, again) if found is not None else self._first_call(again)
 
         return run
 
@@ -406,6 +393,7 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
         static_argnums: int | Sequence[int] = (),
         static_argnames: str | Iterable[str] = (),
         donate_argnums: int | Sequence[int] = (),
+        fallback: str | None = None,
     ) -> Any:
         """Compile a function of NumPy arrays; also a decorator, with and without parentheses.
 
@@ -415,6 +403,7 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
 
         static_argnums, static_argnames: parameters that are not traced but compiled for, by `==` and hash.
         donate_argnums: arguments whose arrays the caller gives up: results may be stored in them.
+        fallback: "numpy" runs what can't be captured as it is, with one FallbackWarning for each kind of arguments.
 
         Raises TypeError when `function` can't be called; when the compiled function is called: ArgumentError
         for arguments that are no arrays, DTypeError, and TracingError for what can't be captured.
@@ -423,11 +412,13 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
             as_tuple(static_argnums),
             (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames),
             as_tuple(donate_argnums),
+            fallback,
         )
         if function is None:
-            return lambda f: compile(
-                f, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
-            )
+            return lambda f: make(f, options)
+        return make(function, options)
+
+    def make(function: Callable[..., Any], options: Options) -> CompiledFunction:
         if not callable(function):
             raise TypeError(f"weft.compile takes a function, got {type(function).__name__}")
         compiled = CompiledFunction(function, compile_graph, options)

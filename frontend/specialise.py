@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from weft.frontend import tree
 from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
-from weft.frontend.errors import ArgumentError, message
+from weft.frontend.errors import ArgumentError, TracingError, message
 from weft.frontend.origins import Origins, Stale
 from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
@@ -101,7 +102,7 @@ def capture(
     function: Callable[..., Any], spec: tree.TreeDef, leaves: Leaves, paths: Sequence[str], name: str = ""
 ) -> Capture:
     """Trace `function` on abstract arguments. `spec` is the structure of `(args, kwargs)`."""
-    with Trace(name or name_of(function)) as trace:
+    with Trace(name or name_of(function)) as trace, _failing(trace):
         tracers = [_input(trace, i, leaf, path) for i, (leaf, path) in enumerate(zip(leaves, paths, strict=True))]
         args, kwargs = tree.unflatten(spec, tracers)
         first = [t.value for t in tracers]
@@ -127,6 +128,18 @@ def capture(
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
     return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign)
+
+
+@contextmanager
+def _failing(trace: Trace) -> Iterator[None]:
+    """A capture that fails tells which numbers it had looked at, and leaves NumPy arrays as they were."""
+    try:
+        yield
+    except TracingError as error:
+        error.guards = dict(trace.guards)
+        for array, held in trace.overwritten.values():
+            array[...] = held
+        raise
 
 
 def _examined(trace: Trace) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from weft.frontend.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
     from weft.frontend.convert.iteration import Rolled as rolled
     from weft.frontend.convert.iteration import Unrolled as unroll
-    from weft.frontend.errors import WeftError
+    from weft.frontend.errors import FallbackWarning, WeftError
     from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
 
     compile: Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "WeftError", "associative_scan", "compile", "cond", "errors", "fori_loop", "grad", "jvp", "map", "rolled", "scan",
-    "switch", "tree", "unroll", "value_and_grad", "vjp", "while_loop",
+    "FallbackWarning", "WeftError", "associative_scan", "compile", "cond", "errors", "fori_loop", "grad", "jvp", "map",
+    "rolled", "scan", "switch", "tree", "unroll", "value_and_grad", "vjp", "while_loop",
 ]  # fmt: skip
 
 # Public name -> (module, name there; "" for the module itself).
@@ -43,6 +43,7 @@ _WHERE = {
     "unroll": ("weft.frontend.convert.iteration", "Unrolled"),
     "tree": ("weft.frontend.tree", ""),
     "errors": ("weft.frontend.errors", ""),
+    "FallbackWarning": ("weft.frontend.errors", "FallbackWarning"),
     "WeftError": ("weft.frontend.errors", "WeftError"),
 }
 
