@@ -37,6 +37,7 @@ from weft.frontend.origins import Stale
 from weft.frontend.origins import find as find_origins
 from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, signature_key
 from weft.frontend.tracer import Tracer
+from weft.passes.unchecked import unchecked
 
 __all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
 
@@ -192,7 +193,8 @@ class CompiledFunction:
             more.update({n: v for n, v in fixed.items() if n not in names})
             return hooks.call(self._function, *values, **more)
 
-        return capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
+        made = capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
+        return made if self._options.boundscheck else replace(made, graph=unchecked(made.graph))
 
     def _paths(self, call: _Call) -> list[str]:
         """How the user would write each leaf."""
@@ -240,6 +242,7 @@ class CompiledFunction:
             capture_seconds=capture_seconds,
             compile_seconds=seconds,
             executable=executable,
+            boundscheck=self._options.boundscheck,
         )
         with self._lock:
             known.add(made.guards, run)
@@ -355,7 +358,8 @@ class CompiledFunction:
         return self._function
 
     def __repr__(self) -> str:
-        return f"<weft.compile of {getattr(self._function, '__qualname__', self._function)!s}>"
+        more = "" if self._options.boundscheck else ", indices not checked"
+        return f"<weft.compile of {getattr(self._function, '__qualname__', self._function)!s}{more}>"
 
 
 class _Bound:
@@ -394,6 +398,7 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
         static_argnames: str | Iterable[str] = (),
         donate_argnums: int | Sequence[int] = (),
         fallback: str | None = None,
+        boundscheck: bool = True,
     ) -> Any:
         """Compile a function of NumPy arrays; also a decorator, with and without parentheses.
 
@@ -404,6 +409,8 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
         static_argnums, static_argnames: parameters that are not traced but compiled for, by `==` and hash.
         donate_argnums: arguments whose arrays the caller gives up: results may be stored in them.
         fallback: "numpy" runs what can't be captured as it is, with one FallbackWarning for each kind of arguments.
+        boundscheck: False raises no IndexError for an index that the program computes: in place of one that is out of
+        bounds another one is read or written. Results are then unspecified, memory is safe.
 
         Raises TypeError when `function` can't be called; when the compiled function is called: ArgumentError
         for arguments that are no arrays, DTypeError, and TracingError for what can't be captured.
@@ -413,6 +420,7 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
             (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames),
             as_tuple(donate_argnums),
             fallback,
+            boundscheck,
         )
         if function is None:
             return lambda f: make(f, options)

@@ -23,9 +23,11 @@ class Specialisation:
     capture_seconds: float
     compile_seconds: float
     executable: Any
+    boundscheck: bool = True
 
     def __str__(self) -> str:
         fixed = [f"{name} = {value!r}" for name, value in (*self.static, *self.guards)]
+        fixed += [] if self.boundscheck else ["indices not checked"]
         took = f"captured in {self.capture_seconds * 1e3:.1f} ms, compiled in {self.compile_seconds * 1e3:.1f} ms"
         return f"{', '.join([*self.arguments, *fixed])}: {took}"
 

@@ -16,6 +16,7 @@ class Options:
     static_argnames: tuple[str, ...] = ()
     donate: tuple[int, ...] = ()
     fallback: str | None = None
+    boundscheck: bool = True
 
     def __post_init__(self) -> None:
         if self.fallback not in (None, "numpy"):
