@@ -5,6 +5,7 @@ A statement's variables come as `State`: `get` gives their values in order, `set
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend import tree
-from weft.frontend.capture import Outer, Trace, youngest
+from weft.frontend.capture import Outer, Trace, journals_of, youngest
 from weft.frontend.errors import ControlFlowError, ShapeError, message, type_text
 from weft.frontend.location import here
 from weft.frontend.storage import Storage
@@ -158,6 +159,16 @@ def store_all(arrays: Sequence[Storage], parent: Trace, results: Sequence[Value]
 
 def outer_values(trace: Trace) -> dict[tuple[Trace, Value], Value]:
     return {(src.trace, src.value): v for v, src in trace.sources.items() if isinstance(src, Outer)}
+
+
+_ONE_TRACER = 3  # references to a storage: a tracer's, the argument's, getrefcount's
+
+
+def is_shared(storage: Storage, held: int = 0) -> bool:
+    """Whether somebody knows the array besides one tracer, or may know it; `held`: our own references to it."""
+    if storage.argument or sys.getrefcount(storage) > _ONE_TRACER + journals_of(storage) + held:
+        return True
+    return any(is_shared(a.shown.storage) for a in storage.aliases if a.made.storage is storage)
 
 
 def zero(leaf: Any) -> Any:

@@ -12,15 +12,14 @@ becomes a float in the first trip).
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.arguments import identifier
-from weft.frontend.capture import Abstract, Trace, journals_of, youngest
+from weft.frontend.capture import Abstract, Trace, youngest
 from weft.frontend.errors import ControlFlowError, message
 from weft.frontend.region_parts import (
     Body,
@@ -31,6 +30,7 @@ from weft.frontend.region_parts import (
     emit_op,
     fitted,
     is_number,
+    is_shared,
     leaf_of,
     outer_values,
     replaced,
@@ -42,13 +42,14 @@ from weft.frontend.region_parts import (
     truth_of,
     zero,
 )
+from weft.frontend.rotation import Rotation, Trips, cycle_of, is_read
 from weft.frontend.storage import Storage
 from weft.frontend.tracer import Tracer, as_tracer, cast, emit, read
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY
 from weft.ir.types import TensorType
 
-_MOST_RUNS = 6  # of a body, until its types are settled
+_MOST_RUNS = 8  # of a body, until its types are settled
 
 
 class Carry:
@@ -58,8 +59,9 @@ class Carry:
     the storages that are written. `run` captures one body; `again` tells that it has shown more to carry.
     """
 
-    def __init__(self, state: State, what: str, optional: bool) -> None:
+    def __init__(self, state: State, what: str, optional: bool, trips: Trips | None = None) -> None:
         self.state = state
+        self.trips = trips  # looked at after the statement
         self.what = what
         self.optional = optional  # whether all variables that are missing before may get zeros
         self.before = list(state.get())
@@ -67,7 +69,9 @@ class Carry:
         self.carried: dict[Key, Leaf] = {}
         self.arrays: list[Storage] = []
         self.missing: set[int] = set()
+        self.rotations: tuple[Rotation, ...] = ()
         self._inside: dict[Key, tuple[Storage, Value]] = {}
+        self._stale: dict[Storage, Value] = {}  # arrays that only the variables may read here, and what stands for them
         self.again = False
 
     def run(self, name: str, body: Callable[..., Any], index: bool = False) -> Body:
@@ -81,8 +85,10 @@ class Carry:
                 self.compare(after, [s for s in trace.journal if self._is_written(s, inputs)])
                 outputs = []
                 if not self.again:
-                    self._check_writes(after)
+                    self._check_writes(trace, after)
                     outputs = self.values(trace, after)
+                if not self.again:
+                    self._check_stale(trace, outputs)
             finally:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
@@ -97,6 +103,7 @@ class Carry:
                                                        strict=True)):  # fmt: skip
                     raise ControlFlowError(message("changes an array in the condition of a loop"))
                 outputs = [read(trace, holds)]
+                self._check_stale(trace, outputs)  # even if the body is to be run again: it is the same test then
             finally:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
@@ -111,46 +118,93 @@ class Carry:
         for key, leaf in self.carried.items():
             inputs.append(trace.input(leaf.type, Abstract(leaf.path, True), identifier(leaf.path)))
             leaves[key] = Tracer(trace, inputs[-1], leaf.weak)
+            leaves[key].storage.argument = self._shared(key)
         self._inside = {key: (t.storage, t.value) for key, t in leaves.items()}
         for s in self.arrays:
             value = trace.input(s.value.type, Abstract(s.value.name, True), s.value.name)
             trace.journal[s] = (s.trace, s.value)
             s.trace, s.value = trace, value
             inputs.append(value)
+        self._stale = {}
+        for s in (array.storage for rotation in self.rotations for array in rotation.arrays):
+            value = self._stale[s] = trace.input(s.value.type, Abstract(s.value.name, True), s.value.name)
+            trace.journal[s] = (s.trace, s.value)
+            s.trace, s.value = trace, value
         self.state.set(replaced(self.start, leaves))
         return given, inputs
 
-    def _check_writes(self, after: Sequence[Any]) -> None:
-        """A variable that is both rebound and written is a copy in the loop: nobody else may know its array.
+    def _shared(self, key: Key) -> bool:
+        """Whether somebody else knows the array that a carried variable holds at the start, or may know it."""
+        leaf = self._start_leaf(key)
+        if type(leaf) is not Tracer:
+            return isinstance(leaf, np.ndarray)
+        return bool(leaf.path) or is_shared(leaf.storage)
 
-        So are those that hand it their array from trip to trip (`u, v = v, u`). Raises ControlFlowError when the
-        caller knows it, or another view.
+    def _start_leaf(self, key: Key) -> Any:
+        return tree.leaves(self.start[key[0]])[key[1]]
+
+    def _check_writes(self, trace: Trace, after: Sequence[Any]) -> None:
+        """Variables that are both rebound and written hand each other their arrays from trip to trip (`u, v = v, u`):
+        a `Rotation`. Others are copies in the loop, and nobody else may know their arrays. Raises ControlFlowError.
         """
         written = {key for key, (storage, value) in self._inside.items() if storage.value is not value}
         key_of = {storage: key for key, (storage, _) in self._inside.items()}
-        hands = {}  # variable -> the one that has its array in the next trip
-        for k, n in self._inside:
-            leaf = tree.leaves(after[k])[n]
+        source, hands = {}, {}  # variable -> the one whose array it has after the trip; and the reverse, of views too
+        for key in self._inside:
+            leaf = tree.leaves(after[key[0]])[key[1]]
             if type(leaf) is Tracer and leaf.storage in key_of:
-                hands[key_of[leaf.storage]] = (k, n)
+                hands[key_of[leaf.storage]] = key
+                if not leaf.path:
+                    source[key] = key_of[leaf.storage]
+        found: list[Rotation] = []
         for start in self._inside:
             key, seen = start, {start}
             while key in hands and hands[key] not in seen:
                 key = hands[key]
                 seen.add(key)
-            if not seen & written:
+            if not seen & written or any(start in r.keys for r in found):
                 continue
-            k, n = start
-            leaf = tree.leaves(self.start[k])[n]
-            shared = type(leaf) is Tracer and (leaf.path or leaf.storage.argument or _shown_elsewhere(leaf.storage))
-            if shared or isinstance(leaf, np.ndarray):
-                name = self.carried[k, n].path
-                advice = f"Take a copy before {self.what}: {name} = {name}.copy()."
-                text = f"{name} is assigned and written in {self.what}, and its array is known by another name too"
-                raise ControlFlowError(message(text, (), advice))
+            rotation = self._rotation(cycle_of(start, source))
+            if rotation is not None and not self._read_as_another(trace, rotation, source):
+                found.append(rotation)
+            elif self._shared(start):
+                self._refuse(start)
+        self.again = tuple(r.keys for r in found) != tuple(r.keys for r in self.rotations)
+        self.rotations = tuple(found) if self.again else self.rotations
+
+    def _rotation(self, keys: tuple[Key, ...]) -> Rotation | None:
+        """The variables of a cycle, if each is a whole array, and none another's."""
+        arrays = tuple(map(self._start_leaf, keys))
+        for key, array in zip(keys, arrays, strict=True):
+            if type(array) is not Tracer or array.path or array.type != self.carried[key].type:
+                return None
+        distinct = {a.storage for a in arrays}
+        whole = keys and len(distinct) == len(keys) and not distinct & set(self.arrays)
+        return Rotation(keys, arrays) if whole else None
+
+    def _read_as_another(self, trace: Trace, rotation: Rotation, source: Mapping[Key, Key]) -> bool:
+        """Whether a variable keeps one of the arrays for the next trip (`tmp = u; u = v; v = tmp` does not)."""
+        others = [key for key, there in source.items() if there in rotation.keys and key not in rotation.keys]
+        return any(key in source.values() or is_read(trace, self._inside[key][1]) for key in others)
+
+    def _check_stale(self, trace: Trace, outputs: Sequence[Value]) -> None:
+        """Nobody but its variables may look at an array, or write it, while they hand it around."""
+        for rotation in self.rotations:
+            for key, array in zip(rotation.keys, rotation.arrays, strict=True):
+                held = self._stale.get(array.storage)
+                if held is not None and (array.storage.value is not held or is_read(trace, held, outputs)):
+                    self._refuse(key)
+
+    def _refuse(self, key: Key) -> NoReturn:
+        name = self.carried[key].path
+        advice = f"Take a copy before {self.what}: {name} = {name}.copy()."
+        text = f"{name} is assigned and written in {self.what}, and its array is known by another name too"
+        raise ControlFlowError(message(text, (), advice))
 
     def _is_written(self, storage: Storage, inputs: Sequence[Value]) -> bool:
         """Whether a trip has left another value in an array of an outer capture."""
+        if storage in self._stale:
+            return False
         if storage not in self.arrays:
             return True
         return storage.value is not inputs[len(inputs) - len(self.arrays) + self.arrays.index(storage)]
@@ -224,14 +278,10 @@ class Carry:
         for k in self.missing:
             found[k] = Undefined(self.state.names[k], f"it is assigned only in {self.what}, which may not run")
         self.state.set(found)
-
-
-_ONE_TRACER = 3  # references to a storage: a tracer's, the argument's, getrefcount's
-
-
-def _shown_elsewhere(storage: Storage) -> bool:
-    """Whether more than one tracer shows a storage."""
-    return sys.getrefcount(storage) > _ONE_TRACER + journals_of(storage)
+        for rotation in self.rotations:
+            assert self.trips is not None
+            by_key = dict(zip(self.carried, results, strict=False))
+            self.state.set(replaced(list(self.state.get()), rotation.bind(parent, by_key, self.trips())))
 
 
 def _settled(carry: Carry, capture: Callable[[], list[Body]]) -> list[Body]:
@@ -244,10 +294,15 @@ def _settled(carry: Carry, capture: Callable[[], list[Body]]) -> list[Body]:
     raise ControlFlowError(message(f"the types of {names} do not settle in {carry.what}"))
 
 
-def while_loop(test: Callable[[], Any], body: Callable[[], Any], state: State) -> None:
+def while_loop(
+    test: Callable[[], Any], body: Callable[[], Any], state: State, trips: Trips | None = None
+) -> None:
     """`while test(): body()`."""
-    carry = Carry(state, "the loop", optional=False)
+    carry = Carry(state, "the loop", False, trips)
     bodies = _settled(carry, lambda: [carry.test("test", test), carry.run("body", body)])
+    if carry.rotations and trips is None:
+        _counted(test, body, state)
+        return
     count = len(carry.carried) + len(carry.arrays)
     emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count)
 
@@ -255,7 +310,8 @@ def while_loop(test: Callable[[], Any], body: Callable[[], Any], state: State) -
 def for_loop(start: Any, stop: Any, step: int, body: Callable[[Tracer], Any], state: State) -> None:
     """`for i in range(start, stop, step): body(i)`; start and stop may be traced."""
     known = type(start) is int and type(stop) is int
-    carry = Carry(state, "the loop", optional=known and len(range(start, stop, step)) > 0)
+    count_of = lambda: len(range(start, stop, step)) if known else _trips(start, stop, step)  # noqa: E731
+    carry = Carry(state, "the loop", known and len(range(start, stop, step)) > 0, count_of)
     bodies = _settled(carry, lambda: [carry.run("body", body, index=True)])
     count = len(carry.carried) + len(carry.arrays)
 
@@ -270,14 +326,7 @@ def for_loop_while(
     start: Any, stop: Any, step: int, go: Callable[[], Any], body: Callable[[Tracer], Any], state: State
 ) -> None:
     """As `for_loop`, until `go()` is false after a trip: the loop has a `break`, and is a while loop."""
-    index = [start]
-    names = (*state.names, "index__")
-
-    def set_all(values: Sequence[Any]) -> None:
-        state.set(values[:-1])
-        index[0] = values[-1]
-
-    both = State(names, lambda: [*state.get(), index[0]], set_all, state.optional)
+    index, both = _with_variable(state, "index__", start)
 
     def test() -> Any:
         parent = youngest()
@@ -292,4 +341,32 @@ def for_loop_while(
         body(i)
         index[0] = i + step
 
-    while_loop(test, trip, both)
+    while_loop(test, trip, both, lambda: (index[0] - start) // step)
+
+
+def _counted(test: Callable[[], Any], body: Callable[[], Any], state: State) -> None:
+    """As `while_loop`, with its trips counted."""
+    count, both = _with_variable(state, "trips__", 0)
+
+    def trip() -> None:
+        before = count[0]
+        body()
+        count[0] = before + 1
+
+    while_loop(test, trip, both, lambda: count[0])
+
+
+def _with_variable(state: State, name: str, value: Any) -> tuple[list[Any], State]:
+    """The statement's variables and one more, which is the one item of the list."""
+    held = [value]
+
+    def set_all(values: Sequence[Any]) -> None:
+        state.set(values[:-1])
+        held[0] = values[-1]
+
+    return held, State((*state.names, name), lambda: [*state.get(), held[0]], set_all, state.optional)
+
+
+def _trips(start: Any, stop: Any, step: int) -> Any:
+    """len(range(start, stop, step)) of traced numbers."""
+    return np.maximum(-((start - stop) // step), 0)

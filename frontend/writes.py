@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 
 from weft.frontend.capture import raise_leak, youngest
 from weft.frontend.errors import DTypeError, ForeignArrayError, ShapeError, message
-from weft.frontend.storage import write_path
+from weft.frontend.storage import Storage, read_path, write_path
 from weft.frontend.tracer import Tracer, cast, emit, innermost, read
 from weft.ir import ops
 
@@ -21,7 +22,14 @@ def assign(target: Tracer, value: Tracer) -> None:
     for t in (target, value):
         if not t.home.active:
             raise_leak(t.value)
-    value = broadcast_to(value, target.shape)
+    _put(target, broadcast_to(value, target.shape))
+    if target.storage.aliases:
+        _mirror(target.storage)
+    if target.weak is not None:
+        target.weak = None
+
+
+def _put(target: Tracer, value: Tracer) -> None:
     storage = target.storage
     trace, around = innermost([target, value]), youngest()
     if around is not None and around.serial > trace.serial:
@@ -29,8 +37,49 @@ def assign(target: Tracer, value: Tracer) -> None:
     new = read(trace, value)
     storage.move_to(trace)
     write_path(storage, target.path, new)
-    if target.weak is not None:
-        target.weak = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Alias:
+    """See `link`."""
+
+    made: Tracer
+    shown: Tracer
+    holds: Tracer
+
+
+def link(made: Tracer, shown: Tracer, holds: Tracer) -> None:
+    """Where `holds`, a 0-d bool, `made` (all of its storage) is the array or view `shown`: each write to one of them
+    is then one to the other. What `shown` may be itself, `made` may be too."""
+    further = [a for a in shown.storage.aliases if a.made.storage is shown.storage and a.holds.home.active]
+    _enter(Alias(made, shown, holds))
+    for alias in further:
+        storage, path = alias.shown.storage, (*alias.shown.path, *shown.path)
+        value = read_path(alias.shown.home, alias.shown.value, shown.path)
+        there = Tracer(alias.shown.home, value, None, storage, path)
+        _enter(Alias(made, there, emit(ops.logic.logical_and, holds, alias.holds)))
+
+
+def _enter(alias: Alias) -> None:
+    for storage in (alias.made.storage, alias.shown.storage):
+        storage.aliases = (*storage.aliases, alias)
+
+
+def _mirror(origin: Storage) -> None:
+    """A storage was written: so are those that may be the same array, first those that it is linked to, and then
+    those that are linked to them (two variables may be one array)."""
+    done, level = {origin}, [origin]
+    for _ in range(2):
+        found: dict[Storage, None] = {}
+        for storage in level:
+            for alias in storage.aliases:
+                ends = (alias.made, alias.shown)
+                here, there = ends if storage is alias.made.storage else ends[::-1]
+                if there.storage not in done and alias.holds.home.active:
+                    _put(there, emit(ops.logic.where, alias.holds, here, there))
+                    found[there.storage] = None
+        done |= set(found)
+        level = list(found)
 
 
 def broadcast_to(tracer: Tracer, shape: tuple[int, ...]) -> Tracer:
