@@ -36,7 +36,7 @@ from weft.frontend.region_parts import (
     zero,
 )
 from weft.frontend.storage import Storage
-from weft.frontend.tracer import Tracer, as_tracer, read
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, read
 from weft.frontend.writes import link
 from weft.ir.graph import Value
 
@@ -62,7 +62,7 @@ def _side(name: str, run: Callable[[], Any], state: State, before: list[Any]) ->
             after = list(state.get())
         finally:
             state.set(before)
-        anchor = Tracer(trace, trace.constant(False, "bool"))
+        anchor = anchor_in(trace)
 
         def settled(leaf: Any) -> Any:
             if type(leaf) is not Tracer:
@@ -88,7 +88,7 @@ def branch(condition: Tracer, then: Callable[[], Any], orelse: Callable[[], Any]
     bodies = []
     for side, at in ((a, 0), (b, 1)):
         side.trace.active = True
-        anchor = Tracer(side.trace, side.trace.constant(False, "bool"))
+        anchor = anchor_in(side.trace)
         values = [read(side.trace, fitted(pair[at], pair[2], anchor)) for pair in outputs.values()]
         values += [side.written[s] if s in side.written else s.value_in(side.trace) for s in arrays]
         bodies.append(side.body(values))

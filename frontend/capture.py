@@ -43,17 +43,19 @@ class _Captures(threading.local):
 _CAPTURES = _Captures()
 
 
-Mark = list[tuple["Trace", dict[int, Any], dict[Value, np.ndarray]]]
+Mark = list[tuple["Trace", dict[int, Any], dict[Value, np.ndarray], int]]
 
 
 def mark() -> Mark:
-    """What this thread's captures have looked at so far; `back_to` it when a try to capture something failed."""
-    return [(t, dict(t.guards), dict(t._known)) for t in _CAPTURES.stack]
+    """What this thread's captures have looked at so far, and their ops; `back_to` it when a try to capture something
+    failed."""
+    return [(t, dict(t.guards), dict(t._known), len(t.builder.ops)) for t in _CAPTURES.stack]
 
 
 def back_to(marked: Mark) -> None:
-    for trace, guards, known in marked:
+    for trace, guards, known, first in marked:
         trace.guards, trace._known = guards, known
+        trace.tried.update(op for op in trace.builder.ops[first:])
 
 
 def journals_of(storage: Storage) -> int:
@@ -119,12 +121,12 @@ class Trace:
 
     journal: arrays of outer captures that were written here, and what those had. arrays: by id, the arrays
     that were captured by reference. examined: by id, the arrays whose elements decided something, and what they
-    held. overwritten: by id, NumPy arrays that were written meanwhile, and what they held. region: it is the body of a
-    loop or a branch, see `regions`.
+    held. overwritten: by id, NumPy arrays that were written meanwhile, and what they held. tried: ops of tries to
+    capture something that failed: some may be of use. region: it is the body of a loop or a branch, see `regions`.
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "journal", "_known", "_made", "_numbered")  # fmt: skip
+                 "lifted", "constants", "journal", "tried", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -137,6 +139,7 @@ class Trace:
         self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
         self.overwritten: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
+        self.tried: set[Op] = set()
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
         self._known: dict[Value, np.ndarray] = {}
@@ -247,9 +250,21 @@ class Trace:
         """End the capture. Numbers that nothing reads are left out: they were met on the way."""
         self.active = False
         graph = self.builder.finish(outputs)
-        used = graph.uses()
-        ops = tuple(op for op in graph.ops if op.kind.name != "constant" or op.result in used)
+        ops = self.ops_for(graph.outputs)
+        used = Graph(graph.name, graph.inputs, ops, graph.outputs).uses()
+        ops = tuple(op for op in ops if op.kind.name != "constant" or op.result in used)
         return Graph(graph.name, graph.inputs, ops, graph.outputs)
+
+    def ops_for(self, outputs: Sequence[Value]) -> tuple[Op, ...]:
+        """The ops, without those that only a failed try has asked for."""
+        if not self.tried:
+            return tuple(self.builder.ops)
+        used, found = set(outputs), []
+        for op in reversed(self.builder.ops):
+            if op not in self.tried or not used.isdisjoint(op.results):
+                used.update(op.operands)
+                found.append(op)
+        return tuple(reversed(found))
 
     def concrete(self, value: Value, asked: str = "") -> np.ndarray:
         """The value's array, found by running the ops that it depends on. asked: "bool", "int", "float" or "".

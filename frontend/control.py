@@ -24,7 +24,7 @@ from weft.frontend.convert.hooks import call
 from weft.frontend.errors import ControlFlowError, ShapeError, message
 from weft.frontend.numpy_api import surface
 from weft.frontend.region_parts import State, Undefined, leaf_of
-from weft.frontend.tracer import Tracer, full
+from weft.frontend.tracer import Tracer, anchor_in, full
 
 __all__ = ["associative_scan", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
 
@@ -166,7 +166,7 @@ def _stacks(function: Callable[[], Any], n: int) -> Any:
     assert around is not None
     with Trace("shapes", region=True):
         row = function()
-    like = Tracer(around, around.constant(False, "bool"))
+    like = anchor_in(around)
 
     def zeros(y: Any) -> Tracer:
         type_ = leaf_of("y", y).type

@@ -17,7 +17,7 @@ from weft.frontend.capture import Outer, Trace, journals_of, youngest
 from weft.frontend.errors import ControlFlowError, ShapeError, message, type_text
 from weft.frontend.location import here
 from weft.frontend.storage import Storage
-from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit
+from weft.frontend.tracer import WEAK_DTYPES, Tracer, anchor_in, as_tracer, cast, constant, emit
 from weft.frontend.writes import broadcast_to
 from weft.ir.graph import Graph, Value
 from weft.ir.opdef import REGISTRY
@@ -83,7 +83,7 @@ class Body:
     def graph(self, name: str, constants: Sequence[tuple[Trace, Value]]) -> Graph:
         """The region with `constants` (its own among them) as the last inputs."""
         rest = [self.outer.get(key) or Value(key[1].type, key[1].name) for key in constants]
-        return Graph(name, (*self.inputs, *rest), tuple(self.trace.builder.ops), tuple(self.outputs))
+        return Graph(name, (*self.inputs, *rest), self.trace.ops_for(self.outputs), tuple(self.outputs))
 
 
 def shown_name(path: str) -> str:
@@ -179,7 +179,7 @@ def zero(leaf: Any) -> Any:
 
 def truth_of(condition: Any, trace: Trace) -> Tracer:
     """A condition as a 0-d bool of `trace`. Raises ShapeError for an array of more than one element."""
-    tracer = as_tracer(condition, Tracer(trace, trace.constant(False, "bool")))
+    tracer = as_tracer(condition, anchor_in(trace))
     if tracer.size != 1:
         text = "the truth value of an array of more than one element is ambiguous"
         raise ShapeError(message(text, [tracer.value], "Use np.any(...) or np.all(...)."))

@@ -44,7 +44,7 @@ from weft.frontend.region_parts import (
 )
 from weft.frontend.rotation import Rotation, Trips, cycle_of, is_read
 from weft.frontend.storage import Storage
-from weft.frontend.tracer import Tracer, as_tracer, cast, emit, read
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, emit, read
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY
 from weft.ir.types import TensorType
@@ -254,7 +254,7 @@ class Carry:
 
     def values(self, trace: Trace, variables: Sequence[Any]) -> list[Value]:
         """What is carried, as values of `trace`, where the variables hold these."""
-        anchor = Tracer(trace, trace.constant(False, "bool"))
+        anchor = anchor_in(trace)
         found = []
         for (k, n), leaf in self.carried.items():
             found.append(read(trace, fitted(tree.leaves(variables[k])[n], leaf, anchor)))
@@ -316,7 +316,7 @@ def for_loop(start: Any, stop: Any, step: int, body: Callable[[Tracer], Any], st
     count = len(carry.carried) + len(carry.arrays)
 
     def operands(parent: Trace) -> list[Value]:
-        anchor = Tracer(parent, parent.constant(False, "bool"))
+        anchor = anchor_in(parent)
         return [*(read(parent, cast(as_tracer(b, anchor), "i64")) for b in (start, stop)), *carry.first(parent)]
 
     emit_op("for_loop", bodies, ("body",), operands, carry.names, carry.settle, carried=count, step=step)
@@ -331,7 +331,7 @@ def for_loop_while(
     def test() -> Any:
         parent = youngest()
         assert parent is not None
-        anchor = Tracer(parent, parent.constant(False, "bool"))
+        anchor = anchor_in(parent)
         i, end = as_tracer(index[0], anchor), as_tracer(stop, anchor)
         inside = emit(REGISTRY["less" if step > 0 else "greater"], cast(i, "i64"), cast(end, "i64"))
         return emit(REGISTRY["logical_and"], truth_of(go(), parent), inside)

@@ -295,6 +295,11 @@ def detached(tracer: Tracer) -> Tracer:
     return Tracer(tracer.home, tracer.value, tracer.weak)
 
 
+def anchor_in(trace: Trace) -> Tracer:
+    """A tracer of that capture, for what takes one to see where its ops belong."""
+    return Tracer(trace, trace.constant(False, "bool"))
+
+
 def emit_source(like: Tracer, op: OpDef, **attrs: Any) -> Tracer:
     """An op without operands (iota, constant) in the capture of `like`."""
     return Tracer(like.home, like.home.emit(op, (), attrs))

@@ -32,7 +32,7 @@ from weft.frontend.capture import Known, Outer, Trace
 from weft.frontend.convert import hooks
 from weft.frontend.errors import ForeignArrayError, GradientError, came_from, message, type_text
 from weft.frontend.numpy_api import surface
-from weft.frontend.tracer import Tracer, as_tracer, cast, read
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, read
 from weft.ir.graph import Graph, Value
 from weft.ir.types import TensorType
 from weft.passes.dce import dce
@@ -227,7 +227,7 @@ class _Capture:
         """The arguments with some of their arrays traced: by reference, as what is closed over."""
         if not written:
             return given, self.kwargs
-        like = Tracer(self.trace, self.trace.constant(False, "bool"))
+        like = anchor_in(self.trace)
         found = lambda leaf: as_tracer(leaf, like) if any(leaf is a for a in written) else leaf  # noqa: E731
         return tree.map(found, (given, self.kwargs))
 

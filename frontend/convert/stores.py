@@ -18,7 +18,7 @@ from weft.frontend import tree
 from weft.frontend.capture import in_region, note_overwritten, reader_of, youngest
 from weft.frontend.operators import named
 from weft.frontend.region_parts import State
-from weft.frontend.tracer import Tracer, as_tracer
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer
 from weft.frontend.writes import raise_foreign
 from weft.ir.types import dtype_name
 
@@ -28,7 +28,7 @@ def get_item(target: Any, key: Any) -> Any:
     if type(target) is np.ndarray and _any_traced(key):
         around = youngest()
         assert around is not None
-        target = as_tracer(target, Tracer(around, around.constant(False, "bool")))
+        target = as_tracer(target, anchor_in(around))
     return named(target[key], 2)
 
 
