@@ -122,11 +122,12 @@ class Trace:
     journal: arrays of outer captures that were written here, and what those had. arrays: by id, the arrays
     that were captured by reference. examined: by id, the arrays whose elements decided something, and what they
     held. overwritten: by id, NumPy arrays that were written meanwhile, and what they held. tried: ops of tries to
-    capture something that failed: some may be of use. region: it is the body of a loop or a branch, see `regions`.
+    capture something that failed: some may be of use. variables: inputs by which a derivative is taken. region: it is
+    the body of a loop or a branch, see `regions`.
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "journal", "tried", "_known", "_made", "_numbered")  # fmt: skip
+                 "lifted", "constants", "journal", "tried", "variables", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -140,6 +141,7 @@ class Trace:
         self.overwritten: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.tried: set[Op] = set()
+        self.variables: set[Value] = set()
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
         self._known: dict[Value, np.ndarray] = {}
@@ -309,6 +311,21 @@ class Trace:
                 return kind
             found = kind if kind == "guard" else found
         return found
+
+    def is_differentiated(self, value: Value) -> bool:
+        """Whether a number, which was looked at, depends by way of floats on what a derivative is taken by."""
+        seen: set[Value] = set()
+        stack = [value]
+        while stack:
+            v = stack.pop()
+            if v in seen or not v.type.is_float:
+                continue
+            seen.add(v)
+            source, at = self.sources.get(v), self._made.get(v)
+            if v in self.variables or (isinstance(source, Outer) and source.trace.is_differentiated(source.value)):
+                return True
+            stack += self.builder.ops[at].operands if at is not None else ()
+        return False
 
     def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
         """The ops, in order, and the inputs that `value` depends on and that are not known yet."""

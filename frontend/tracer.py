@@ -11,6 +11,7 @@ and arithmetic among weak tracers and Python numbers is Python's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -141,7 +142,7 @@ class Tracer(Operators):
         return f"<traced {type_text(self.value.type)}{name}>"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
+        return format(self._python(""), spec) if spec else repr(self)
 
     def __copy__(self) -> Tracer:
         return Tracer(self.home, self.value, self.weak)
@@ -204,7 +205,7 @@ class Tracer(Operators):
 
     def item(self, *index: Any) -> Any:
         """The Python scalar of a one-element array (or of `self[index]`). Raises ConcretizationError."""
-        return (self[index] if index else self)._python("")
+        return (self[index] if index else self)._number(".item()")
 
     def _python(self, asked: str) -> Any:
         if self.size != 1:
@@ -214,6 +215,18 @@ class Tracer(Operators):
             raise ShapeError(message(text, [self.value], advice))
         return self.home.concrete(self.value, asked).item()
 
+    def _number(self, asked: str) -> Any:
+        """A Python number to compute with. Raises ConcretizationError where it would be cut off from a derivative."""
+        found = self._python(asked.removesuffix("()").removeprefix(".item"))
+        if type(found) is float and self.home.is_differentiated(self.value):
+            advice = (
+                "A Python number has no derivative. Write np.sqrt(x) for math.sqrt(x), and x for x.item() and float(x):\n"
+                "NumPy's functions take 0-d arrays as well. To print it, use f'{x:.6g}'."
+            )
+            text = f"takes a Python number, by {asked}, from what is being differentiated"
+            raise ConcretizationError(message(text, [self.value], advice))
+        return found
+
     def __bool__(self) -> bool:
         return bool(self._python("bool"))
 
@@ -221,10 +234,19 @@ class Tracer(Operators):
         return int(self._python("int"))
 
     def __float__(self) -> float:
-        return float(self._python("float"))
+        return float(self._number("float()"))
+
+    def __floor__(self) -> int:
+        return math.floor(self._python("int"))
+
+    def __ceil__(self) -> int:
+        return math.ceil(self._python("int"))
+
+    def __trunc__(self) -> int:
+        return math.trunc(self._python("int"))
 
     def __complex__(self) -> complex:
-        return complex(self._python("float"))
+        return complex(self._number("float()"))
 
     def __index__(self) -> int:
         if self.shape or not (self.value.type.is_integer or self.weak is bool):
@@ -236,7 +258,7 @@ class Tracer(Operators):
 
     def __round__(self, digits: int | None = None) -> Any:
         if digits is None:
-            return round(self.item())
+            return round(self._python("int"))
         return named(METHODS["round"](self, digits), 2)
 
 

@@ -267,6 +267,7 @@ class _Capture:
         else:
             source = Known(as_array(leaf, type_))
         value = self.trace.input(type_, source, identifier(path))
+        self.trace.variables.add(value)
         tracer = argument_tracer(self.trace, value, weak)
         self.leaves.append(leaf)
         self.paths.append(path)
