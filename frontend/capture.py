@@ -63,6 +63,11 @@ def journals_of(storage: Storage) -> int:
     return sum(storage in t.journal for t in _CAPTURES.stack)
 
 
+def captures() -> list[Trace]:
+    """This thread's, outermost first."""
+    return _CAPTURES.stack
+
+
 def youngest() -> Trace | None:
     """The capture that this thread is in, of all those around it the innermost."""
     return _CAPTURES.stack[-1] if _CAPTURES.stack else None
@@ -123,15 +128,20 @@ class Trace:
     that were captured by reference. examined: by id, the arrays whose elements decided something, and what they
     held. overwritten: by id, NumPy arrays that were written meanwhile, and what they held. tried: ops of tries to
     capture something that failed: some may be of use. variables: inputs by which a derivative is taken. region: it is
-    the body of a loop or a branch, see `regions`.
+    the body of a loop or a branch, see `regions`. compiled: it is run again and again. seeded, warned: see
+    `randomness`.
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "journal", "tried", "variables", "_known", "_made", "_numbered")  # fmt: skip
+                 "lifted", "constants", "journal", "tried", "variables", "compiled",
+                 "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
 
-    def __init__(self, name: str = "main", region: bool = False) -> None:
+    def __init__(self, name: str = "main", region: bool = False, compiled: bool = False) -> None:
         self.serial = next(_SERIAL)
         self.region = region
+        self.compiled = compiled
+        self.seeded: list[Any] = []
+        self.warned = False
         self.builder = Builder(name)
         self.active = True
         self.sources: dict[Value, Source] = {}

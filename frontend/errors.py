@@ -83,6 +83,10 @@ class ArgumentError(WeftError, TypeError):
     """An argument of a compiled function that weft can't take."""
 
 
+class HostEffectWarning(UserWarning):
+    """Something that happens outside arrays, as drawing random numbers does, will happen once, and not at each call."""
+
+
 class FallbackWarning(UserWarning):
     """A function that can't be captured is run by NumPy, as `weft.compile(fallback="numpy")` asked."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend import tree
+from weft.frontend import randomness, tree
 from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
@@ -102,7 +102,8 @@ def capture(
     function: Callable[..., Any], spec: tree.TreeDef, leaves: Leaves, paths: Sequence[str], name: str = ""
 ) -> Capture:
     """Trace `function` on abstract arguments. `spec` is the structure of `(args, kwargs)`."""
-    with Trace(name or name_of(function)) as trace, _failing(trace):
+    drawn = randomness.state()
+    with Trace(name or name_of(function), compiled=True) as trace, _failing(trace):
         tracers = [_input(trace, i, leaf, path) for i, (leaf, path) in enumerate(zip(leaves, paths, strict=True))]
         args, kwargs = tree.unflatten(spec, tracers)
         first = [t.value for t in tracers]
@@ -125,6 +126,7 @@ def capture(
                 foreign.append((w.target, len(outputs)))
             outputs.append(w.value)
         graph = trace.finish(outputs)
+    randomness.note_state(drawn, trace)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
     return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign)

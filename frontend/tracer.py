@@ -220,7 +220,7 @@ class Tracer(Operators):
         found = self._python(asked.removesuffix("()").removeprefix(".item"))
         if type(found) is float and self.home.is_differentiated(self.value):
             advice = (
-                "A Python number has no derivative. Write np.sqrt(x) for math.sqrt(x), and x for x.item() and float(x):\n"
+                "A Python number has no derivative. Write np.sqrt(x) for math.sqrt(x), x for x.item() and float(x):\n"
                 "NumPy's functions take 0-d arrays as well. To print it, use f'{x:.6g}'."
             )
             text = f"takes a Python number, by {asked}, from what is being differentiated"

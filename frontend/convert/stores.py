@@ -53,13 +53,13 @@ def set_item(target: Any, key: Any, value: Any) -> Any:
 def set_item_of(target: Any, key: Any, value: Any) -> None:
     """`f().a[key] = value`: of an object that no variable of the function holds."""
     if type(target) is np.ndarray:
-        _check_foreign(target, key, value)
+        check_foreign(target, key, value)
     target[key] = value
 
 
 def augment_item_of(target: Any, key: Any, op: str, value: Any) -> None:
     if type(target) is np.ndarray:
-        _check_foreign(target, key, value)
+        check_foreign(target, key, value)
     target[key] = _INPLACE[op](target[key], value)
 
 
@@ -79,7 +79,9 @@ def augment(op: str, target: Any, value: Any) -> Any:
     return named(_INPLACE[op](target, value), 2)
 
 
-def _check_foreign(array: np.ndarray, *values: Any) -> None:
+def check_foreign(array: np.ndarray, *values: Any) -> None:
+    """A NumPy array that no variable can be given another for is written. Raises ForeignArrayError where that would be
+    done when the program runs."""
     if _changes_when_run(*values):
         raise_foreign(array)
     note_overwritten(array)
