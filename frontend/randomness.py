@@ -39,8 +39,8 @@ def note_made(generator: Any, seeded: bool) -> None:
 
 def state() -> Any:
     """Of NumPy's and Python's own generators."""
-    _, keys, *rest = np.random.get_state()  # type: ignore[misc]
-    return keys.tobytes(), *rest, random.getstate()
+    _, keys, *rest = np.random.get_state()
+    return np.asarray(keys).tobytes(), *rest, random.getstate()
 
 
 def note_state(before: Any, trace: Trace) -> None:
