@@ -30,7 +30,8 @@ from tests.programs import BY_NAME, Program
 TRIPS = (10, 1000, 10_000)
 NUMPY_SECONDS = 2.0  # as much as NumPy gets for a program, which is one call at least
 SHAPED = frozenset({"cholesky", "lu", "gauss_jordan", "gram_schmidt", "householder", "floyd_warshall", "matrix_chain",
-                    "floyd_warshall_elements"})  # fmt: skip
+                    "floyd_warshall_elements", "forward_by_rows", "back_by_rows", "cholesky_columns", "lu_updates",
+                    "lu_pivoted", "gram_schmidt_columns", "householder_parts", "csr_rows"})  # fmt: skip
 MOST_SHAPED = 1000  # trips of those whose arguments are as large as the square of them
 
 

@@ -159,7 +159,194 @@ def gray_scott(u, v, du, dv, feed, kill, steps):
     return u, v
 
 
+def forward_by_rows(L, b):
+    x = np.zeros_like(b)
+    for i in range(len(b)):
+        s = b[i]
+        for k in range(i):
+            s -= L[i, k] * x[k]
+        x[i] = s / L[i, i]
+    return x
+
+
+def back_by_rows(U, b):
+    n = len(b)
+    x = np.zeros_like(b)
+    for i in range(n - 1, -1, -1):
+        s = b[i]
+        for k in range(i + 1, n):
+            s -= U[i, k] * x[k]
+        x[i] = s / U[i, i]
+    return x
+
+
+def cholesky_columns(A):
+    n = A.shape[0]
+    L = np.zeros_like(A)
+    for j in range(n):
+        s = A[j, j]
+        for k in range(j):
+            s -= L[j, k] * L[j, k]
+        L[j, j] = np.sqrt(s)
+        for i in range(j + 1, n):
+            s = A[i, j]
+            for k in range(j):
+                s -= L[i, k] * L[j, k]
+            L[i, j] = s / L[j, j]
+    return L
+
+
+def lu_updates(A):
+    n = A.shape[0]
+    for k in range(n - 1):
+        for i in range(k + 1, n):
+            A[i, k] /= A[k, k]
+            f = A[i, k]
+            for j in range(k + 1, n):
+                A[i, j] -= f * A[k, j]
+    return A
+
+
+def lu_pivoted(A):
+    n = A.shape[0]
+    order = np.arange(n)
+    for k in range(n):
+        p = k
+        for i in range(k + 1, n):
+            if abs(A[i, k]) > abs(A[p, k]):
+                p = i
+        for j in range(n):
+            A[k, j], A[p, j] = A[p, j], A[k, j]
+        order[k], order[p] = order[p], order[k]
+        for i in range(k + 1, n):
+            A[i, k] /= A[k, k]
+            f = A[i, k]
+            for j in range(k + 1, n):
+                A[i, j] -= f * A[k, j]
+    return A, order
+
+
+def gram_schmidt_columns(A):
+    m, n = A.shape
+    Q = np.zeros_like(A)
+    R = np.zeros((n, n))
+    v = np.zeros(m)
+    for j in range(n):
+        for i in range(m):
+            for k in range(j):
+                R[k, j] += Q[i, k] * A[i, j]
+        norm = 0.0
+        for i in range(m):
+            s = A[i, j]
+            for k in range(j):
+                s -= Q[i, k] * R[k, j]
+            v[i] = s
+            norm += s * s
+        R[j, j] = np.sqrt(norm)
+        for i in range(m):
+            Q[i, j] = v[i] / R[j, j]
+    return Q, R
+
+
+def householder_parts(A):
+    m, n = A.shape
+    x, w = np.zeros(m), np.zeros(n)
+    for k in range(n):
+        norm = 0.0
+        for i in range(k, m):
+            x[i] = A[i, k]
+            norm += x[i] * x[i]
+        x[k] += np.copysign(np.sqrt(norm), x[k])
+        norm = 0.0
+        for i in range(k, m):
+            norm += x[i] * x[i]
+        w[k:] = 0.0
+        for i in range(k, m):
+            x[i] /= np.sqrt(norm)
+            for j in range(k, n):
+                w[j] += x[i] * A[i, j]
+        for i in range(k, m):
+            for j in range(k, n):
+                A[i, j] -= 2.0 * (x[i] * w[j])
+    return A
+
+
+def durbin(r):
+    n = len(r)
+    y, z = np.zeros_like(r), np.zeros_like(r)
+    y[0] = -r[0]
+    alpha, beta = -r[0], 1.0
+    for k in range(1, n):
+        beta = (1.0 - alpha * alpha) * beta
+        s = r[k]
+        for i in range(k):
+            s += r[k - 1 - i] * y[i]
+        alpha = -s / beta
+        for i in range(k):
+            z[i] = y[i] + alpha * y[k - 1 - i]
+        for i in range(k):
+            y[i] = z[i]
+        y[k] = alpha
+    return y
+
+
+def fir_windows(x, w):
+    k = len(w)
+    y = np.zeros(len(x) - k + 1)
+    for t in range(len(y)):
+        s = 0.0
+        for i in range(k):
+            s += x[t + i] * w[i]
+        y[t] = s
+    return y
+
+
+def window_extrema(x):
+    n = len(x)
+    y = np.zeros((n, 2))
+    for t in range(n):
+        least = most = x[t]
+        for i in range(max(t - 4, 0), min(t + 5, n)):
+            least = min(least, x[i])
+            most = max(most, x[i])
+        y[t, 0] = most
+        y[t, 1] = least
+    return y
+
+
+def minibatches(X, y, w, rate):
+    m, n = X.shape
+    w = w.copy()
+    d = np.zeros(n)
+    for start in range(0, m, 32):
+        stop = min(start + 32, m)
+        d[:] = 0.0
+        for i in range(start, stop):
+            error = -y[i]
+            for j in range(n):
+                error += X[i, j] * w[j]
+            for j in range(n):
+                d[j] += error * X[i, j]
+        for j in range(n):
+            w[j] -= rate * d[j] / (stop - start)
+    return w
+
+
+def csr_rows(values, columns, starts, x):
+    y = np.zeros(len(starts) - 1)
+    for i in range(len(y)):
+        s = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            s += values[k] * x[columns[k]]
+        y[i] = s
+    return y
+
+
 BY_HAND = {
     f.__name__: f
-    for f in (heat_2d, heat_3d, shallow_water, wave_1d, julia_mask, mandelbrot_mask, game_of_life, gray_scott)
-}
+    for f in (
+        heat_2d, heat_3d, shallow_water, wave_1d, julia_mask, mandelbrot_mask, game_of_life, gray_scott,
+        forward_by_rows, back_by_rows, cholesky_columns, lu_updates, lu_pivoted, gram_schmidt_columns,
+        householder_parts, durbin, fir_windows, window_extrema, minibatches, csr_rows,
+    )
+}  # fmt: skip

@@ -182,6 +182,7 @@ class Rows:
             return []
         top = Scope([], {})
         low.top = low.row_scope = top
+        low.ends = low.bounds.late
         for op, buffer in self.parts.items():
             if self.reductions[op] == "full" and op.kind.name in ARG:
                 top.known[op.result] = self._combine_positions(op, buffer, top)
@@ -270,7 +271,7 @@ class Rows:
         body.statements += stores
         nest = body.statements
         for name, count, _ in reversed(low.cols):
-            nest = [For(name, Affine(), Affine(count), nest, vector=name == low.cols[-1][0])]
+            nest = [For(name, Affine(), low.end(name, Affine(count), top), nest, vector=name == low.cols[-1][0])]
         top.statements.extend(nest)
 
 

@@ -2,14 +2,16 @@
 
 A kernel goes on with a clamped index and keeps the worst one that it met, as an unsigned number: a negative index is a
 very large one. At the end of the function around, an index that did not fit is reported to the call, which raises
-IndexError. So a loop stays straight-line code, and one that is known to fit costs nothing.
+IndexError. So a loop stays straight-line code, and one that is known to fit costs nothing. Lengths that must agree are
+reported likewise, by how many elements they differ.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from weft.codegen.kernel import Buffer, Check, Report, Statement, Variable
+from weft.codegen.kernel import Buffer, Check, Compute, Report, Statement, Variable
+from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
 from weft.ir.graph import Op
 
@@ -30,9 +32,11 @@ class Checks:
         """The name of the index, clamped."""
         if not op.result.type.size:
             return index  # there is none
+        return self._check(op, index, op.attrs["size"], scope)
+
+    def _check(self, op: Op, index: str, size: int, scope: Scope) -> str:
         low = self.low
         name, worst = low.names.fresh(op.result.name or "i"), low.names.fresh("worst")
-        size = op.attrs["size"]
         low.top.statements.insert(0, Variable(worst, "i64", 0))
         scope.statements.append(Check(name, index, size, worst))
         if not self.error:
@@ -41,6 +45,13 @@ class Checks:
         self.bounds.append(op)
         self.reports.append((low.top, Report(worst, size, self.error, len(self.bounds))))
         return name
+
+    def agree(self, op: Op, numbers: list[str], scope: Scope) -> str:
+        """The name of a length, which is another or else that is reported, by how many."""
+        by = self.low.names.fresh("by")
+        scope.statements.append(Compute(by, expression("a - b", ["i64", "i64"], "i64"), tuple(numbers), "sub"))
+        self._check(op, by, 1, scope)
+        return numbers[0]
 
     def report(self, top: Scope, statements: list[Statement]) -> None:
         """Report at the end of `statements` what was checked under `top`."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from weft.codegen import accumulate
-from weft.codegen.around import copy_around
+from weft.codegen.around import copy_around, fill_behind
 from weft.codegen.checks import Checks
 from weft.codegen.contraction import contracted
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
@@ -27,13 +27,13 @@ from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
 from weft.codegen.segments import cut
 from weft.codegen.special import SPECIAL
+from weft.codegen.stages import Stages
 from weft.codegen.tiling import THREADS, Tiling
 from weft.ir.graph import Graph, Op, Value
-from weft.ir.space import is_free, is_relabel
+from weft.ir.lengths import Lengths
+from weft.ir.space import is_free, is_relabel, leaves
 from weft.ir.types import strides_of
 from weft.ir.writes import Window, solve_writes
-
-DEAR = 12  # instructions: above this a value is kept for later loops instead of recomputed
 
 
 class Lowering:
@@ -43,7 +43,9 @@ class Lowering:
         solved = solve_writes(graph.ops, graph.outputs)
         if solved is None:
             raise ValueError(f"{graph.name} is not one kernel:\n{graph}")
-        group, self.space = solved
+        group, self.space, self.bounds = solved.group, solved.space, solved.bounds
+        self.ends = self.bounds.rows  # here: axis -> the length at which its loop ends, in this phase
+        self.lengths = Lengths(group.ops)
         self.graph = graph = Graph(graph.name, graph.inputs, group.ops, group.outputs)
         self.tiling = tiling
         self.windows: dict[Value, Window] = {graph.outputs[j]: w for j, w in group.windows.items()}
@@ -56,11 +58,10 @@ class Lowering:
         self._declare()
         self._shape_loops()
         self.reader = Reader(self)
-        self.loops: dict[Value, int] = {}
-        self.kept: dict[Value, tuple[str, int]] = {}  # value -> (scratch buffer, loop that fills it)
         self.checks = Checks(self, bounds)
         self.uses = graph.uses()
-        self._stages()
+        self.stages = Stages(self)
+        self.kept = self.stages.kept
 
     def _declare(self) -> None:
         taken = {self.graph.inputs[i] for i in self.alias.values()}
@@ -87,7 +88,9 @@ class Lowering:
         for v, w in self.windows.items():
             walk = zip(space.axes[v], strides_of(w.base.shape), w.step, strict=True)
             fixed.walks.append({a: s * step for a, s, step in walk if a is not None})
+        fixed.axes.update(self.bounds.axes)
         walks = fixed.walks
+        self.axis_of: dict[str, int] = {}  # of a loop that is one axis alone
         self.axis_var: dict[int, Affine] = {}
         groups: list[list[int]] = []
         for a in range(n):
@@ -105,6 +108,8 @@ class Lowering:
                 count *= space.extent[a]
             name = self.names.fresh(("c" if group[0] in inner else "r") + (str(group[-1]) if n > 2 else ""))
             self.dims.append((name, count, group[0] in inner))
+            if len(group) == 1:
+                self.axis_of[name] = group[0]
             for a in group[:-1]:
                 self.axis_var[a] = Affine()
             self.axis_var[group[-1]] = var(name)
@@ -123,99 +128,12 @@ class Lowering:
             a for group, (name, _, _) in zip(groups, self.dims, strict=True) for a in group if name in col_names
         }
 
-    # ---- which loop computes what -------------------------------------------------------------------
-
     def mask(self, v: Value) -> set[int]:
         return {a for a in self.space.axes.get(v, ()) if a is not None}
 
     def in_columns(self, v: Value) -> bool:
         """Does this value differ along a row?"""
         return bool(self.mask(v) & self.col_axes)
-
-    def _stages(self) -> None:
-        """Number the loops of a row: a value waits for the reductions that it reads."""
-        level: dict[Value, int] = {}
-        self.row_ops = [op for op in self.graph.ops if op not in self.space.final]
-        for op in self.row_ops:
-            at = max((level.get(v, 0) for v in op.operands), default=0)
-            if self.space.reductions.get(op) == "row":
-                self.loops[op.result] = at
-                at += 1
-            level[op.result] = at
-        self.level = level
-        asked: dict[Value, set[int]] = {}
-        self.roots: list[tuple[int, Op]] = []
-        shown = set(self.graph.outputs)
-        for op in self.row_ops:
-            if op.kind.family == "reduce":
-                at = level[op.result] - (self.space.reductions[op] == "row")
-                if self._reads_columns(op):
-                    self.roots.append((at, op))
-                    self._ask(op.operands[0], at, asked)
-                else:
-                    self.roots.append((-1, op))
-            if op.result in shown and op not in self.space.reductions and self.in_columns(op.result):
-                self.roots.append((level[op.result], op))
-                self._ask(op.result, level[op.result], asked)
-        self.loop_count = 1 + max((at for at, _ in self.roots), default=0)
-        self.asked = asked
-        self._keep(asked, shown)
-
-    def _reads_columns(self, op: Op) -> bool:
-        return bool({a for a in self.space.of(op, 0) if a is not None} & self.col_axes)
-
-    def _ask(self, v: Value, at: int, asked: dict[Value, set[int]]) -> None:
-        todo = [v]
-        while todo:
-            x = todo.pop()
-            op = self.producer.get(x)
-            if op is None or not self.in_columns(x) or at in asked.setdefault(x, set()):
-                continue
-            asked[x].add(at)
-            if op.kind.family != "reduce":
-                todo.extend(op.operands)
-
-    def _keep(self, asked: dict[Value, set[int]], shown: set[Value]) -> None:
-        """Values that more than one loop asks for and that are dear to compute again."""
-        every = len(self.space.extent)
-        dear: dict[Value, int] = {}
-        for op in self.row_ops:
-            own = 0 if is_free(op) or op.kind.family == "reduce" else op_scalar(op).cost
-            dear[op.result] = own + (0 if op.kind.family == "reduce" else sum(
-                dear.get(v, 0) for v in op.operands if v not in self.kept))
-            v = op.result
-            loops = asked.get(v, set())
-            if len(loops) < 2 or is_free(op) or op.kind.family == "reduce":
-                continue
-            if dear[v] > DEAR and len(self.mask(v)) == every:
-                first = min(loops)
-                if v in shown and self.level[v] == first and self.out_of[v] not in self._shared():
-                    self.kept[v] = (self.out_of[v], first)
-                else:
-                    self.kept[v] = (self.names.fresh("row"), first)
-        again = self._read_again()
-        self.kept = {v: place for v, place in self.kept.items() if v in again}
-
-    def _read_again(self) -> set[Value]:
-        """Kept values that a later loop reads itself, not only to make another that is kept too."""
-        found: set[Value] = set()
-        for at, root in self.roots:
-            todo = [root.operands[0] if root.kind.family == "reduce" else root.result]
-            seen: set[Value] = set()
-            while todo:
-                x = todo.pop()
-                op = self.producer.get(x)
-                if op is None or x in seen or not self.in_columns(x):
-                    continue
-                seen.add(x)
-                if x in self.kept and self.kept[x][1] < at:
-                    found.add(x)
-                elif op.kind.family != "reduce":
-                    todo.extend(op.operands)
-        return found
-
-    def _shared(self) -> set[str]:
-        return {self.out_of[self.graph.outputs[i]] for i in self.alias}
 
     # ---- emission --------------------------------------------------------------------------------
 
@@ -232,27 +150,33 @@ class Lowering:
         for j, v in enumerate(self.graph.outputs):
             if v in self.windows and j not in self.alias:
                 top.statements += copy_around(self, self.windows[v], self.out_of[v])
+        top.statements += fill_behind(self)
+        early = leaves(self.graph.ops)
+        for op in self.graph.ops:
+            if op.kind.name == "agree" and op.result in early:  # whether or not it is looked at
+                self.value(op.result, top)
         self.accumulators = accumulate.Rows(self)
         self.accumulators.begin(top)
+        main = Scope([], {}, top) if self.bounds.guards else top
         if self.flat:
-            lo, hi = self._bounds(top, self.cols[0][1] if self.cols else 1)
-            self._row(top, lo, hi)
+            count = self.cols[0][1] if self.cols else 1
+            self._row(main, *self._bounds(main, count))
         elif self.rows:
-            lo, hi = self._bounds(top, self.row_count)
-            inner = Scope([], {}, top)
-            row = self.rows[0][0] if len(self.rows) == 1 else self.names.fresh("row")
-            if len(self.rows) > 1:
-                self._decompose(row, inner)
-            self._row(inner, None, None)
-            top.statements.append(For(row, lo, hi, inner.statements))
+            self._rows(main)
         else:
-            self._row(top, None, None)
+            self._row(main, None, None)
+        if self.bounds.guards:
+            nest = main.statements
+            for n in self.bounds.guards:
+                nest = [For(self.names.fresh("once"), Affine(), self.reader.start(n), nest)]
+            top.statements += nest
         self.accumulators.end(top)
         final = self.accumulators.final()
         self.checks.report(top, top.statements)
         self.checks.report(self.top, final)
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
         serial = "a write to a part of an array" if self.windows else "bound" if self.checks.error else ""
+        serial = serial or ("a slice that moves" if self.bounds else "")
         return Kernel(
             self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work, serial
         )
@@ -276,6 +200,40 @@ class Lowering:
         scope.statements.append(Share(lo, hi, count, self.chunks))
         return var(lo), var(hi)
 
+    def end(self, name: str, stop: Affine, scope: Scope) -> Affine:
+        """Where the loop over this variable ends: at `stop`, or at a length before."""
+        n = self.ends.get(self.axis_of.get(name, -1))
+        if n is None:
+            return stop
+        for length in self.lengths.all_of(n):  # a promise that was not kept must not lead out of an array
+            end = self.names.fresh("end")
+            scope.statements.append(Index(end, "min", stop, self.reader.start(length)))
+            stop = var(end)
+        return stop
+
+    def loop_of(self, axis: int | None) -> str:
+        """The variable of the loop that is this axis alone."""
+        return next((name for name, a in self.axis_of.items() if a == axis), "")
+
+    def _rows(self, scope: Scope) -> None:
+        """The loop over rows. Where some of its axes end early they are loops of their own, the first one shared."""
+        inner = Scope([], {}, scope)
+        if len(self.rows) > 1 and not any(self.axis_of.get(name) in self.ends for name, _, _ in self.rows):
+            lo, hi = self._bounds(scope, self.row_count)
+            row = self.names.fresh("row")
+            self._decompose(row, inner)
+            self._row(inner, None, None)
+            scope.statements.append(For(row, lo, hi, inner.statements))
+            return
+        first, count, _ = self.rows[0]
+        lo, hi = self._bounds(scope, count)
+        self._row(inner, None, None)
+        hi = self.end(first, hi, scope)
+        nest: list[Statement] = inner.statements
+        for name, count, _ in reversed(self.rows[1:]):
+            nest = [For(name, Affine(), self.end(name, Affine(count), scope), nest)]
+        scope.statements.append(For(first, lo, hi, nest))
+
     def _decompose(self, row: str, scope: Scope) -> None:
         """row -> one index per outer dim."""
         rest = var(row)
@@ -289,11 +247,13 @@ class Lowering:
     def _row(self, scope: Scope, lo: Affine | None, hi: Affine | None) -> None:
         """All loops of one row, and the row's own values between and after them."""
         self.row_scope = scope
-        for loop in range(self.loop_count):
-            roots = [op for at, op in self.roots if at == loop]
+        for loop in range(self.stages.loop_count):
+            roots = [op for at, op in self.stages.roots if at == loop]
             if roots:
+                self.ends = self.bounds.loop(loop)
                 self._loop(scope, loop, roots, lo, hi)
-        for at, op in self.roots:
+        self.ends = self.bounds.rows
+        for at, op in self.stages.roots:
             if at == -1:
                 self.accumulators.row_value(op, self.operand(op, 0, scope), scope)
         stores: list[Statement] = []
@@ -310,6 +270,7 @@ class Lowering:
         partial = self.accumulators.open(scope, [op for op in roots if op.kind.family == "reduce"])
         name, count, _ = self.cols[-1] if self.cols else (self.names.fresh("c"), 1, True)
         start, stop = (lo, hi) if lo is not None and hi is not None else (Affine(), Affine(count))
+        stop = self.end(name, stop, scope)
         size = self.tiling.block
         nested = len(self.cols) > 1 and not self.tiling.nests
         blocked = bool(partial.wide) and (nested or self.accumulators.columns > size)
@@ -337,7 +298,7 @@ class Lowering:
                 partial.end_block(run)
             nest = run.statements
         for outer_name, outer_count, _ in reversed(self.cols[:-1]):
-            nest = [For(outer_name, Affine(), Affine(outer_count), nest)]
+            nest = [For(outer_name, Affine(), self.end(outer_name, Affine(outer_count), scope), nest)]
         scope.statements.extend(nest)
         partial.close(scope)
 
@@ -408,12 +369,28 @@ class Lowering:
             name = self.reader.element(v, self.index_of(self.space.axes[v]), home)
         elif op.kind.name == "bound":
             name = self.checks.check(op, self.operand(op, 0, home), home)
+        elif op.kind.name == "agree":
+            name = self.checks.agree(op, [self.operand(op, i, home) for i in (0, 1)], home)
         else:
-            name = self._compute(op, home)
+            name = self._limited(op, home) if op.kind.name == "limit" else self._compute(op, home)
             if keep is not None and keep[0] not in self.out_of.values():
                 home.statements.append(Store(keep[0], v.dtype, self.scratch_place(), name))
         home.known[v] = name
         return name
+
+    def ended(self, axis: int | None, length: Value) -> bool:
+        """Whether the loop along an axis ends at this length."""
+        return axis is not None and self.ends.get(axis) is self.lengths.of(length)
+
+    def _limited(self, op: Op, home: Scope) -> str:
+        """An element of what has a length: a test of its place, unless the loop ends there."""
+        axis = self.space.axes[op.result][op.attrs["axis"]]
+        x = self.operand(op, 0, home)
+        if self.ended(axis, op.operands[2]):
+            return x
+        place = Affine() if axis is None else self.axis_var[axis]
+        inside = self.reader.before(place, op.operands[2], home)
+        return self.reader.choose(inside, x, self.operand(op, 1, home), op.result.dtype, home)
 
     def _compute(self, op: Op, home: Scope) -> str:
         """One element of an elementwise op."""

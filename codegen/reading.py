@@ -3,7 +3,7 @@
     slice      x[lo + step*i]        reverse    x[n-1-i]        transpose  x[indices permuted]
     pad        fill unless low <= i < low+n                     concatenate  the operand that i falls in
     gather     x[index value, rest]  iota       i itself        broadcast    x[0 where size 1]
-    dynamic_slice   x[start value + i]
+    dynamic_slice   x[start value + i]                           moving_slice   likewise, and 0 behind its length
 
 An index that may fall outside (pad, concatenate, gather) is clamped before the load and the element chosen
 by a select, so that the loop stays straight-line code.
@@ -16,10 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from weft.codegen.kernel import Affine, Compute, Constant, FromIndex, Index, InRange, Load, ToIndex, var
 from weft.codegen.scalar import Scalar, expression
 from weft.codegen.scope import Scope
 from weft.ir.graph import Graph, Op, Value
+from weft.ir.lengths import Lengths
+from weft.ir.ops.moving import halves
 from weft.ir.space import Space, is_free
 from weft.ir.types import strides_of
 
@@ -32,6 +36,8 @@ RESERVED = frozenset({"chunk", "range", "min", "max", "args", "np", "math", "cud
 def op_scalar(op: Op) -> Scalar:
     """The scalar body of an elementwise op at its operands' dtypes."""
     args = [v.dtype for v in op.operands]
+    if op.kind.name == "limit":
+        return expression("b if a else c", ["bool", args[0], args[0]], op.result.dtype)
     key = args[1] if op.kind.name == "where" else args[0]
     return expression(op.kind.scalar_for(key), args, op.result.dtype)
 
@@ -65,6 +71,7 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
     """How each buffer is walked along the axes, for merging axes."""
     found = Rigid()
     producer = graph.producers()
+    lengths = Lengths(graph.ops)
     place = {f"@{a}": a for a in range(len(space.extent))}
 
     def flat(v: Value, index: Sequence[Affine]) -> None:
@@ -76,7 +83,11 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
                 total = total + at * stride
             found.walks.append({place[name]: c for name, c in total.terms})
             return
-        if op.kind.name == "dynamic_slice":  # walked alike, wherever it starts
+        if op.kind.name == "moving_slice":  # an axis that ends early has a loop of its own
+            for at, n, size in zip(index, halves(op.operands[1:])[1], op.attrs["sizes"], strict=True):
+                if lengths.moves(n, size):
+                    found.axes.update(place[name] for name, _ in at.terms)
+        if op.kind.name in ("dynamic_slice", "moving_slice"):  # walked alike, wherever it starts
             flat(op.operands[0], index)
             return
         moved = affine_step(op.kind.name, op.attrs, op.operands[0].shape if op.operands else (), index)
@@ -94,6 +105,8 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
         axes = space.axes.get(op.result)
         if axes is not None and is_free(op) and op.kind.name not in ("broadcast", "transpose", "reshape", "constant"):
             flat(op.result, [Affine() if a is None else var(f"@{a}") for a in axes])
+        if op.kind.name == "limit":
+            found.axes.update(a for a in (space.axes[op.result][op.attrs["axis"]],) if a is not None)
         if op.kind.name in ("argmax", "argmin"):
             found.axes.update(a for a in space.of(op, 0) if a is not None)
     for v in (*graph.outputs, *(op.result for op in graph.ops)):
@@ -171,7 +184,7 @@ class Reader:
                 return self.element(fill, [], scope)
             clamped, ok = self._guard(inside, scope)
             got = self.element(x, clamped, scope)
-            return got if ok is None else self._choose(ok, got, self.element(fill, [], scope), v.dtype, scope)
+            return got if ok is None else self.choose(ok, got, self.element(fill, [], scope), v.dtype, scope)
         if name == "concatenate":
             return self._concatenate(op.operands, attrs["axis"], index, scope)
         if name == "gather":
@@ -180,6 +193,8 @@ class Reader:
             x, *starts = op.operands
             moved = [at + self.start(s) for at, s in zip(index, starts, strict=True)]
             return self.element(x, moved, scope)
+        if name == "moving_slice":
+            return self._moving(op, index, scope)
         # computed in this kernel: at this very place of the iteration space
         return self.low.value(v, scope)
 
@@ -192,6 +207,48 @@ class Reader:
             name = top.known[key] = self.names.fresh("start")
             top.statements.append(ToIndex(name, self.element(v, [], top)))
         return var(name)
+
+    def _moving(self, op: Op, index: Sequence[Affine], scope: Scope) -> str:
+        """An element of a part that has a length. One that may be behind it is read where there is one, and is 0."""
+        x, *places = op.operands
+        starts, lengths = halves(places)
+        inside: str | None = None
+        moved = []
+        for at, s, n, size, d in zip(index, starts, lengths, op.attrs["sizes"], x.shape, strict=True):
+            there = at + self.start(s)
+            if self.low.lengths.moves(n, size) and not self._within(at, n):
+                ok = self.before(at, n, scope)
+                inside = ok if inside is None else self._both(inside, ok, scope)
+                last = self.names.fresh("i")
+                scope.statements.append(Index(last, "min", there, Affine(max(d - 1, 0))))
+                there = var(last)
+            moved.append(there)
+        if not op.operands[0].type.size:
+            return self._constant(op.result, np.zeros((), op.result.type.np_dtype), [], scope)
+        got = self.element(x, moved, scope)
+        if inside is None:
+            return got
+        zero = self._constant(op.result, np.zeros((), op.result.type.np_dtype), [], scope)
+        return self.choose(inside, got, zero, op.result.dtype, scope)
+
+    def _within(self, at: Affine, n: Value) -> bool:
+        """Whether this is the variable of a loop that ends at the length."""
+        if at.const or len(at.terms) != 1 or at.terms[0][1] != 1:
+            return False
+        return self.low.ended(self.low.axis_of.get(at.terms[0][0]), n)
+
+    def before(self, at: Affine, n: Value, scope: Scope) -> str:
+        """The name of `at < n`."""
+        place, ok = self.names.fresh("i"), self.names.fresh("ok")
+        scope.statements.append(FromIndex(place, "i64", at))
+        less = expression("a < b", ["i64", "i64"], "bool")
+        scope.statements.append(Compute(ok, less, (place, self.element(n, [], scope)), "less"))
+        return ok
+
+    def _both(self, a: str, b: str, scope: Scope) -> str:
+        name = self.names.fresh("ok")
+        scope.statements.append(Compute(name, expression("a & b", ["bool", "bool"], "bool"), (a, b), "and"))
+        return name
 
     def _load(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
         total = Affine()
@@ -241,13 +298,10 @@ class Reader:
             if ok is None:
                 ok = flag
             else:
-                name = self.names.fresh("ok")
-                both_in = expression("a & b", ["bool", "bool"], "bool")
-                scope.statements.append(Compute(name, both_in, (ok, flag), "and"))
-                ok = name
+                ok = self._both(ok, flag, scope)
         return out, ok
 
-    def _choose(self, ok: str, yes: str, no: str, dtype: str, scope: Scope) -> str:
+    def choose(self, ok: str, yes: str, no: str, dtype: str, scope: Scope) -> str:
         name = self.names.fresh("t")
         select = expression("b if a else c", ["bool", dtype, dtype], dtype)
         scope.statements.append(Compute(name, select, (ok, yes, no), "where"))
@@ -262,7 +316,7 @@ class Reader:
                 here, ok = self._guard([(shifted[axis], n)], scope)
                 shifted[axis] = here[0]
                 got = self.element(x, shifted, scope)
-                result = got if result is None or ok is None else self._choose(ok, got, result, x.dtype, scope)
+                result = got if result is None or ok is None else self.choose(ok, got, result, x.dtype, scope)
             at += n
         if result is None:  # nothing is ever read: the loop around makes no trip
             result = self.names.fresh("k")

@@ -87,7 +87,7 @@ def _while_loop(w: Writer, frame: Frame, op: Op) -> None:
     tested = Frame(loop.test, inner.base, seen, depth=inner.depth)
     write_graph(w, tested, test)
     more = w.let(f"trunc i8 {w.load(tested, test.outputs[0])} to i1")
-    if any(o.kind.name == "bound" for o in op.regions[0].walk()) or any(o.kind.name == "bound" for o in body.walk()):
+    if any(o.kind.name in ("bound", "agree") for region in op.regions for o in region.walk()):
         fine = w.let(f"icmp eq i64 {w.let('load i64, ptr %error')}, 0")
         more = w.let(f"and i1 {more}, {fine}")
     w.put(f"br i1 {more}, label %{trip}, label %{end}")

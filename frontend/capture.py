@@ -133,7 +133,7 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "journal", "tried", "variables", "compiled",
+                 "lifted", "constants", "extents", "journal", "tried", "variables", "compiled",
                  "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False, compiled: bool = False) -> None:
@@ -154,6 +154,7 @@ class Trace:
         self.variables: set[Value] = set()
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
+        self.extents: dict[Value, Any] = {}  # of values with axes that move, their lengths
         self._known: dict[Value, np.ndarray] = {}
         self._numbered = 0
         self._made: dict[Value, int] = {}  # which op makes a value, up to the last concretisation
@@ -337,12 +338,22 @@ class Trace:
             stack += self.builder.ops[at].operands if at is not None else ()
         return False
 
-    def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
-        """The ops, in order, and the inputs that `value` depends on and that are not known yet."""
+    def maker(self, value: Value) -> Op | None:
+        """The op that makes a value of this capture."""
+        self._number()
+        at = self._made.get(value)
+        return None if at is None else self.builder.ops[at]
+
+    def _number(self) -> None:
         ops = self.builder.ops
         for i in range(self._numbered, len(ops)):
             self._made.update(dict.fromkeys(ops[i].results, i))
         self._numbered = len(ops)
+
+    def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
+        """The ops, in order, and the inputs that `value` depends on and that are not known yet."""
+        ops = self.builder.ops
+        self._number()
         wanted: set[int] = set()
         inputs: list[Value] = []
         seen: set[Value] = set()

@@ -97,6 +97,12 @@ def structure_text(treedef: tree.TreeDef) -> str:
     return "an array or number" if text == "*" else text
 
 
+def moves(leaf: Any) -> bool:
+    """Whether this is an array of a size that only the run shows (see `extents`)."""
+    lengths = leaf.extents or () if type(leaf) is Tracer else ()
+    return any(n is not None and n.room is not None and not n.room[1] for n in lengths)
+
+
 def is_number(leaf: Any) -> bool:
     """Whether a leaf can be carried: an array, a tracer, a number."""
     return isinstance(leaf, Tracer | np.ndarray | np.generic) or type(leaf) in WEAK_DTYPES
@@ -104,6 +110,10 @@ def is_number(leaf: Any) -> bool:
 
 def leaf_of(path: str, leaf: Any) -> Leaf:
     if type(leaf) is Tracer:
+        if moves(leaf):
+            text = f"{shown_name(path)} has as many elements as the loop says, which may change from trip to trip"
+            advice = f"Give {path} a fixed size, and write a part of it: {path}[:n] = ..."
+            raise ControlFlowError(message(text, [leaf.value], advice))
         return Leaf(path, leaf.type, leaf.weak)
     weak = type(leaf) if type(leaf) in WEAK_DTYPES else None
     dtype = WEAK_DTYPES[weak] if weak is not None else dtype_name(leaf.dtype)
@@ -173,7 +183,7 @@ def is_shared(storage: Storage, held: int = 0) -> bool:
 
 def zero(leaf: Any) -> Any:
     if type(leaf) is Tracer:
-        return leaf.weak(0) if leaf.weak is not None else np.zeros(leaf.shape, leaf.dtype)
+        return leaf.weak(0) if leaf.weak is not None else np.zeros(leaf.type.dims, leaf.dtype)
     return type(leaf)(0) if type(leaf) in WEAK_DTYPES else np.zeros_like(leaf)
 
 

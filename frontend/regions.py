@@ -68,7 +68,7 @@ class Carry:
         self.start = list(self.before)  # with zeros for what is missing
         self.carried: dict[Key, Leaf] = {}
         self.arrays: list[Storage] = []
-        self.missing: set[int] = set()
+        self.missing: dict[int, str] = {}  # and why
         self.rotations: tuple[Rotation, ...] = ()
         self._inside: dict[Key, tuple[Storage, Value]] = {}
         self._stale: dict[Storage, Value] = {}  # arrays that only the variables may read here, and what stands for them
@@ -232,12 +232,14 @@ class Carry:
         """A variable that is missing at the start: it gets zeros, or stays missing."""
         if isinstance(new, Undefined):
             return
-        if self.optional or name in self.state.optional:
+        if any(type(leaf) is Tracer and leaf.extents is not None for leaf in tree.leaves(new)):
+            self.missing[k] = "it has another size in each trip"
+        elif self.optional or name in self.state.optional:
             if all(is_number(leaf) for leaf in tree.leaves(new)):
                 self.start[k] = tree.map(zero, new)
                 self.again = True
                 return
-        self.missing.add(k)
+        self.missing.setdefault(k, f"it is assigned only in {self.what}, which may not run")
 
     def _compare_leaf(self, key: Key, path: str, old: Any, new: Any) -> None:
         known = self.carried.get(key)
@@ -275,8 +277,8 @@ class Carry:
             leaves[key] = Tracer(parent, value, leaf.weak)
         store_all(self.arrays, parent, results[len(self.carried) :])
         found = replaced(self.start, leaves)
-        for k in self.missing:
-            found[k] = Undefined(self.state.names[k], f"it is assigned only in {self.what}, which may not run")
+        for k, why in self.missing.items():
+            found[k] = Undefined(self.state.names[k], why)
         self.state.set(found)
         for rotation in self.rotations:
             assert self.trips is not None

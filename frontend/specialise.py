@@ -19,6 +19,7 @@ from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
 from weft.frontend.errors import ArgumentError, TracingError, message
+from weft.frontend.extents import fixed
 from weft.frontend.origins import Origins, Stale
 from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
@@ -208,7 +209,8 @@ def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[
             continue
         place = seen.get(id(leaf))
         if place is None:
-            value = leaf.storage.value_in(trace) if not leaf.path else read(trace, leaf)
+            still = leaf if leaf.extents is None else fixed(leaf, "returns")
+            value = still.storage.value_in(trace) if not still.path else read(trace, still)
             kind = "copy" if value in outputs else "result"
             if kind == "result":
                 outputs.append(value)

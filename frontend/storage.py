@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from weft.frontend.capture import Trace
 
 move = ops.movement
+WRITES = {"dynamic_slice": "dynamic_update", "moving_slice": "moving_update"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class View:
-    """One step of a path: a movement op. `starts` are the storages of a dynamic slice's 0-d starts."""
+    """One step of a path: a movement op. `starts` are the storages of a dynamic slice's 0-d starts, and lengths."""
 
     op: OpDef
     attrs: Mapping[str, Any]
@@ -104,8 +105,8 @@ def _undo(trace: Trace, base: Value, view: View, new: Value) -> Value:
         return trace.emit(move.transpose, (new,), {"perm": tuple(int(i) for i in np.argsort(attrs["perm"]))})
     if op is move.reverse:
         return trace.emit(move.reverse, (new,), attrs)
-    if op.name == "dynamic_slice":
-        return trace.emit(REGISTRY["dynamic_update"], (base, new, *_starts(trace, view)), {})
+    if op.name in WRITES:
+        return trace.emit(REGISTRY[WRITES[op.name]], (base, new, *_starts(trace, view)), {})
     raise ValueError(message("assignment destination is read-only: it is a broadcast view", [base]))
 
 

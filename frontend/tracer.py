@@ -30,6 +30,7 @@ from weft.frontend.errors import (
 from weft.frontend.location import in_subscript
 from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS, METHODS
 from weft.frontend.operators import Operators, named
+from weft.frontend.python_numbers import PythonNumbers
 from weft.frontend.storage import Path, Storage, View, read_path, shows_copy
 from weft.ir import ops
 from weft.ir.graph import Value
@@ -39,17 +40,19 @@ from weft.ir.types import NAMES, dtype_name
 WEAK_DTYPES: dict[type, str] = {bool: "bool", int: "i64", float: "f64"}
 VIEWS = frozenset(
     REGISTRY[name]
-    for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice")
+    for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice", "moving_slice")
 )
 
 
-class Tracer(Operators):
+class Tracer(Operators, PythonNumbers):
     """Stands for an ndarray, or for a NumPy or Python scalar, of known dtype and shape. See the module.
 
-    storage, path: the array that it shows, and by which views (see `storage`).
+    storage, path: the array that it shows, and by which views (see `storage`). extents: the lengths of axes that move,
+    where there are any, and room: of such a length the most that it may be, and whether it is that unless it is cut
+    off (see `extents`).
     """
 
-    __slots__ = ("storage", "path", "weak", "type", "_shown", "_of", "_start", "__weakref__")
+    __slots__ = ("storage", "path", "weak", "type", "extents", "room", "_shown", "_of", "_start", "__weakref__")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]  # as ndarray: == is element by element
 
@@ -60,6 +63,8 @@ class Tracer(Operators):
         self.path = path
         self.weak = weak
         self.type = value.type
+        self.extents: tuple[Tracer | None, ...] | None = trace.extents.get(value)
+        self.room: tuple[int, bool] | None = None
         self._shown = value
         self._of = self.storage.value  # what the storage held when `_shown` was read
         starts = [s for view in path for s in view.starts]
@@ -79,13 +84,18 @@ class Tracer(Operators):
             trace = self.home
             self._shown = read_path(trace, storage.value_in(trace), self.path)
             self._of = storage.value
+            if self.extents is not None:
+                trace.extents[self._shown] = self.extents
         return self._shown
 
     # What an array says of itself.
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.type.dims
+        dims = self.type.dims
+        if self.extents is None:
+            return dims
+        return tuple(d if n is None else n for d, n in zip(dims, self.extents, strict=True))  # type: ignore[misc]
 
     @property
     def dtype(self) -> np.dtype:
@@ -97,7 +107,7 @@ class Tracer(Operators):
 
     @property
     def size(self) -> int:
-        return self.type.size
+        return self.type.size if self.extents is None else math.prod(self.shape[1:], start=self.shape[0])
 
     @property
     def nbytes(self) -> int:
@@ -201,65 +211,8 @@ class Tracer(Operators):
             )
         raise ConcretizationError(message("needs the elements of a traced array", [self.value], advice))
 
-    # Python values: known in an uncompiled capture; of Python scalars, at the price of a guard, elsewhere.
-
-    def item(self, *index: Any) -> Any:
-        """The Python scalar of a one-element array (or of `self[index]`). Raises ConcretizationError."""
-        return (self[index] if index else self)._number(".item()")
-
-    def _python(self, asked: str) -> Any:
-        if self.size != 1:
-            advice = "Use np.any(...), np.all(...) or np.where(condition, a, b)." if asked == "bool" else ""
-            what = "the truth value" if asked == "bool" else f"the {asked or 'value'}"
-            text = f"{what} of an array of more than one element is ambiguous"
-            raise ShapeError(message(text, [self.value], advice))
-        return self.home.concrete(self.value, asked).item()
-
-    def _number(self, asked: str) -> Any:
-        """A Python number to compute with. Raises ConcretizationError where it would be cut off from a derivative."""
-        found = self._python(asked.removesuffix("()").removeprefix(".item"))
-        if type(found) is float and self.home.is_differentiated(self.value):
-            advice = (
-                "A Python number has no derivative. Write np.sqrt(x) for math.sqrt(x), x for x.item() and float(x):\n"
-                "NumPy's functions take 0-d arrays as well. To print it, use f'{x:.6g}'."
-            )
-            text = f"takes a Python number, by {asked}, from what is being differentiated"
-            raise ConcretizationError(message(text, [self.value], advice))
-        return found
-
-    def __bool__(self) -> bool:
-        return bool(self._python("bool"))
-
-    def __int__(self) -> int:
-        return int(self._python("int"))
-
-    def __float__(self) -> float:
-        return float(self._number("float()"))
-
-    def __floor__(self) -> int:
-        return math.floor(self._python("int"))
-
-    def __ceil__(self) -> int:
-        return math.ceil(self._python("int"))
-
-    def __trunc__(self) -> int:
-        return math.trunc(self._python("int"))
-
-    def __complex__(self) -> complex:
-        return complex(self._number("float()"))
-
-    def __index__(self) -> int:
-        if self.shape or not (self.value.type.is_integer or self.weak is bool):
-            raise TypeError(f"{type_text(self.value.type)} can't be used as an index")
-        return int(self._python("int"))
-
     def __contains__(self, element: Any) -> bool:
         return bool(METHODS["any"](self == element))
-
-    def __round__(self, digits: int | None = None) -> Any:
-        if digits is None:
-            return round(self._python("int"))
-        return named(METHODS["round"](self, digits), 2)
 
 
 class _BoundMethod:
@@ -288,11 +241,24 @@ def read(trace: Trace, tracer: Tracer) -> Value:
     """The tracer's value in `trace`, which is its own or one inside that."""
     if tracer.home is trace:
         return tracer.value
-    return trace.lift(tracer.home, tracer.value, tracer.weak)
+    value = trace.lift(tracer.home, tracer.value, tracer.weak)
+    if tracer.extents is not None:
+        trace.extents[value] = tracer.extents
+    return value
 
 
 def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     """The op applied to tracers of the right dtypes. Raises ShapeError, DTypeError, LeakError."""
+    for t in tracers:
+        if t.extents is not None:
+            return METHODS["__moving__"](op, tracers, attrs)  # type: ignore[no-any-return]
+    if "shape" in attrs and any(type(n) is Tracer for n in attrs["shape"]):
+        return METHODS["__moving__"](op, tracers, attrs)  # type: ignore[no-any-return]
+    return emit_plain(op, *tracers, **attrs)
+
+
+def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
+    """As `emit`, of the largest sizes that axes may have: their extents are the caller's business."""
     trace = innermost(tracers)
     around = youngest()
     if around is not None and around.region and around.serial > trace.serial and op not in VIEWS:
@@ -310,6 +276,14 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     if op is ops.movement.reshape and shows_copy(storage.value.type.dims, storage.strides, base.itemsize, path):
         return Tracer(trace, result)
     return Tracer(trace, result, None, storage, path)
+
+
+def view_before(tracer: Tracer) -> Tracer:
+    """What the last view of a tracer's path is a view of; its extents are the caller's business."""
+    storage, path = tracer.storage, tracer.path[:-1]
+    known_in = [storage.trace, *(s.trace for view in path for s in view.starts)]
+    trace = max(known_in, key=lambda t: t.serial)
+    return Tracer(trace, read_path(trace, storage.value_in(trace), path), None, storage, path)
 
 
 def detached(tracer: Tracer) -> Tracer:

@@ -31,6 +31,7 @@ from weft.frontend.arguments import (
 from weft.frontend.capture import Known, Outer, Trace
 from weft.frontend.convert import hooks
 from weft.frontend.errors import ForeignArrayError, GradientError, came_from, message, type_text
+from weft.frontend.extents import fixed
 from weft.frontend.numpy_api import surface
 from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, read
 from weft.ir.graph import Graph, Value
@@ -282,13 +283,12 @@ class _Capture:
     def value(self, leaf: Any) -> Value:
         """A leaf of the result as a value of the capture, a constant if need be."""
         like = self.tracers[0] if self.tracers else Tracer(self.trace, self.trace.constant(0, "f64"))
-        tracer = as_tracer(leaf, like)
-        return read(self.trace, tracer)
+        return read(self.trace, fixed(as_tracer(leaf, like), "returns"))
 
     def outputs(self, leaves: Sequence[Any]) -> tuple[list[Value], Callable[[Sequence[Any]], list[Any]]]:
         """The values of the leaves that are traced, and what puts their results among the others."""
         places = [i for i, leaf in enumerate(leaves) if type(leaf) is Tracer and leaf.home is self.trace]
-        values = [leaves[i].value for i in places]
+        values = [fixed(leaves[i], "returns").value for i in places]
 
         def rebuild(results: Sequence[Any]) -> list[Any]:
             found = list(leaves)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
+from weft.frontend.lengths import same_shape
 from weft.frontend.numpy_api.registry import UFUNCS, ufunc_rule
 from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call, convert, loop, settle
@@ -232,7 +233,7 @@ def _stacked(a: Tracer, b: Tracer, a_core: int, b_core: int) -> Tracer:
     """`dot` of the last axis of a with the last but one (or only) core axis of b, the axes before batched."""
     a_lead, b_lead = a.shape[: a.ndim - a_core], b.shape[: b.ndim - b_core]
     left, right = a.ndim - 1, b.ndim - b_core
-    if a.shape[left] != b.shape[right]:
+    if a.type.dims[left] != b.type.dims[right] and a.extents is None and b.extents is None:
         text = f"matmul: axis {left} of shape {a.shape} does not match axis {right} of shape {b.shape}"
         raise ShapeError(message(text, [a.value, b.value]))
     if not a_lead or not b_lead:  # one side has no batch: its free axis follows the other's batch axes
@@ -251,7 +252,7 @@ def _stacked(a: Tracer, b: Tracer, a_core: int, b_core: int) -> Tracer:
 
 def _spread(x: Tracer, lead: tuple[int, ...], core: int) -> Tracer:
     shape = lead + x.shape[x.ndim - core :]
-    return x if x.shape == shape else emit(ops.movement.broadcast, x, shape=shape)
+    return x if same_shape(x.shape, shape) else emit(ops.movement.broadcast, x, shape=shape)
 
 
 def _vector_products() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from weft.frontend.capture import raise_leak, youngest
 from weft.frontend.errors import DTypeError, ForeignArrayError, ShapeError, message
+from weft.frontend.numpy_api.registry import METHODS
 from weft.frontend.storage import Storage, read_path, write_path
 from weft.frontend.tracer import Tracer, cast, emit, innermost, read
 from weft.ir import ops
@@ -22,7 +23,7 @@ def assign(target: Tracer, value: Tracer) -> None:
     for t in (target, value):
         if not t.home.active:
             raise_leak(t.value)
-    _put(target, broadcast_to(value, target.shape))
+    _put(target, broadcast_to(value, target.type.dims, target.extents))
     if target.storage.aliases:
         _mirror(target.storage)
     if target.weak is not None:
@@ -82,8 +83,11 @@ def _mirror(origin: Storage) -> None:
         level = list(found)
 
 
-def broadcast_to(tracer: Tracer, shape: tuple[int, ...]) -> Tracer:
-    """The tracer at a shape that an assignment asks for: leading axes of size 1 may go."""
+def broadcast_to(tracer: Tracer, shape: tuple[int, ...], extents: Any = None) -> Tracer:
+    """The tracer at a shape that an assignment asks for: leading axes of size 1 may go. extents: see `extents`."""
+    if tracer.extents is not None or extents is not None:
+        fitted: Tracer = METHODS["__fit__"](tracer, shape, extents or (None,) * len(shape))
+        return fitted
     extra = tracer.ndim - len(shape)
     if extra > 0 and tracer.shape[:extra] == (1,) * extra:
         tracer = emit(ops.movement.reshape, tracer, shape=tracer.shape[extra:])
@@ -111,7 +115,7 @@ def target_of(array: Any, advice: str = "") -> Tracer:
 
 def store(target: Tracer, result: Tracer, casting: Any = "same_kind") -> Tracer:
     """`out=target`: a result put in place; the target. Raises ShapeError, and DTypeError by the rule of casting."""
-    if result.shape != target.shape:
+    if target.extents is None and result.extents is None and result.shape != target.shape:
         text = f"an array of shape {target.shape} can't take a result of shape {result.shape} in place"
         raise ShapeError(message(text, [target.value], "Write a = a + b."))
     if not np.can_cast(result.dtype, target.dtype, casting):

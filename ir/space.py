@@ -27,9 +27,9 @@ from weft.ir.graph import Op, Value
 
 Axes = tuple["int | None", ...]
 CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "
-                  "logical_and logical_or logical_not abs square".split())  # fmt: skip
-LEAF_MOVES = frozenset({"slice", "dynamic_slice", "reverse", "pad", "concatenate", "gather"})
-WINDOWS = frozenset({"update", "dynamic_update"})  # writes to a part of an array: see `weft.ir.writes`
+                  "logical_and logical_or logical_not abs square limit agree".split())  # fmt: skip
+LEAF_MOVES = frozenset({"slice", "dynamic_slice", "moving_slice", "reverse", "pad", "concatenate", "gather"})
+WINDOWS = frozenset({"update", "dynamic_update", "moving_update"})  # writes to a part of an array: see `weft.ir.writes`
 SCATTERS = frozenset({"scatter", "scatter_add"})
 ONE_ROW = 1 << 16  # elements: a single longer row is cut into parallel pieces instead
 ARG = frozenset({"argmax", "argmin"})
@@ -118,7 +118,7 @@ class _Solver:
         for op in self.ops:
             y = op.result
             for i, x in enumerate(op.operands):
-                for j, k in _correspondence(op, i):
+                for j, k in correspondence(op, i):
                     if x.shape[j] != 1:
                         self.union.tie(self.key(op, i, j), (y, k))
 
@@ -128,7 +128,7 @@ class _Solver:
         for op in self.ops:
             uses.append((op.result, [(op.result, d) for d in range(len(op.result.shape))], op.result.shape))
             for i, x in enumerate(op.operands):
-                if _correspondence(op, i) or op.kind.family == "reduce":
+                if correspondence(op, i) or op.kind.family == "reduce":
                     uses.append(((op, i), [self.key(op, i, d) for d in range(len(x.shape))], x.shape))
         extent: dict[Any, int] = {}
         together: dict[Any, set[Any]] = {}
@@ -194,11 +194,11 @@ def _reaches(after: dict[Any, set[Any]], start: Any, end: Any) -> bool:
     return False
 
 
-def _correspondence(op: Op, position: int) -> list[tuple[int, int]]:
+def correspondence(op: Op, position: int) -> list[tuple[int, int]]:
     """Pairs (operand dim, result dim) that advance together."""
     x, y = op.operands[position].shape, op.result.shape
     name, family = op.kind.name, op.kind.family
-    if family == "elementwise" or name == "broadcast":
+    if family == "elementwise" or name in ("broadcast", "limit"):
         lead = len(y) - len(x)
         return [(d, d + lead) for d in range(len(x))]
     if name == "transpose":
@@ -233,10 +233,12 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
     free_to_read = leaves(ops)
     inside = {r for op in ops for r in op.results}
     hidden = _hidden(ops, outputs)
-    waiting = _waiting(ops)
+    waiting = waiting_values(ops)
     for op in ops:
+        if op.kind.name == "limit" and op.operands[2] in waiting:
+            return None  # so are lengths
         if op.kind.name in LEAF_MOVES:
-            if op.kind.name == "dynamic_slice" and any(v in waiting for v in op.operands[1:]):
+            if op.kind.name in ("dynamic_slice", "moving_slice") and any(v in waiting for v in op.operands[1:]):
                 return None  # starts are worked out before any row
             if any(v in inside and v not in free_to_read for v in _moved(op)):
                 return None
@@ -259,16 +261,25 @@ def solve(ops: Sequence[Op], outputs: Sequence[Value]) -> Space | None:
 
 def _moved(op: Op) -> tuple[Value, ...]:
     """The operands that a movement op reads at other places than its own."""
-    return op.operands[:1] if op.kind.name in ("gather", "pad", "dynamic_slice") else op.operands
+    return op.operands[:1] if op.kind.name in ("gather", "pad", "dynamic_slice", "moving_slice") else op.operands
 
 
-def _waiting(ops: Sequence[Op]) -> set[Value]:
+def waiting_values(ops: Sequence[Op]) -> set[Value]:
     """Values that a reduction comes before."""
     found: set[Value] = set()
     for op in ops:
         if op.kind.family == "reduce" or any(v in found for v in op.operands):
             found.update(op.results)
     return found
+
+
+def levels(ops: Sequence[Op], space: Space) -> dict[Value, int]:
+    """Which of a row's loops makes each value: one that reads a row's reduction waits for the next."""
+    level: dict[Value, int] = {}
+    for op in ops:
+        at = max((level.get(v, 0) for v in op.operands), default=0)
+        level.update(dict.fromkeys(op.results, at + (space.reductions.get(op) == "row")))
+    return level
 
 
 def leaves(ops: Sequence[Op]) -> set[Value]:

@@ -14,29 +14,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value
+from weft.ir.lengths import Bounds, bounds
 from weft.ir.ops.movement import broadcast
-from weft.ir.space import ARG, LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, solve
+from weft.ir.ops.moving import halves
+from weft.ir.space import ARG, LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, levels, solve, waiting_values
 
 
 @dataclass(frozen=True)
 class Window:
-    """Where an update writes `part` into `base`: first index (an int, or a 0-d value) and step per axis."""
+    """Where an update writes `part` into `base`: first index (an int, or a 0-d value) and step per axis. length: of a
+    moving one, how many of the part's elements it writes per axis."""
 
     base: Value
     part: Value
     start: tuple[int | Value, ...]
     step: tuple[int, ...]
+    length: tuple[Value, ...] = ()
 
     @property
     def most(self) -> bool:
         """Is it so large a part of its array that writing all of it anew costs little more?"""
-        return 2 * self.part.type.size >= self.base.type.size
+        return not self.length and 2 * self.part.type.size >= self.base.type.size
 
     def reads(self, op: Op) -> bool:
         """Does this op read just what the window writes?"""
         if op.kind.name == "slice":
             return self.start == tuple(op.attrs["start"]) and self._same_steps(tuple(op.attrs["step"]), op)
-        if op.kind.name == "dynamic_slice":
+        if op.kind.name == "moving_slice":
+            alike = (self.start, self.length) == halves(op.operands[1:])
+            return alike and self._same_steps((1,) * len(self.step), op)
+        if op.kind.name == "dynamic_slice" and not self.length:
             return self.start == op.operands[1:] and self._same_steps((1,) * len(self.step), op)
         return False
 
@@ -46,7 +53,7 @@ class Window:
     def apart(self, op: Op) -> bool:
         """Does this op read only what the window leaves?"""
         if op.kind.name != "slice" or not all(isinstance(s, int) for s in self.start):
-            return False
+            return False  # where the window is, only the run shows
         for mine, step, n, lo, hi in zip(
             self.start, self.step, self.part.shape, op.attrs["start"], op.attrs["stop"], strict=True
         ):
@@ -61,6 +68,9 @@ def window(op: Op) -> Window:
     base, part, *starts = op.operands
     if op.kind.name == "update":
         return Window(base, part, tuple(op.attrs["start"]), tuple(op.attrs["step"]))
+    if op.kind.name == "moving_update":
+        first, length = halves(starts)
+        return Window(base, part, first, (1,) * len(first), length)
     return Window(base, part, tuple(starts), (1,) * len(starts))
 
 
@@ -89,8 +99,17 @@ def strip(ops: Sequence[Op], outputs: Sequence[Value]) -> Stripped | None:
     return Stripped(tuple(kept), tuple(outs), windows)
 
 
-def solve_writes(ops: Sequence[Op], outputs: Sequence[Value]) -> tuple[Stripped, Space] | None:
-    """A group without its updates and the iteration space of the rest, or None when it is not one kernel.
+@dataclass(frozen=True)
+class Solved:
+    """A group that is one kernel: without its updates, the iteration space of the rest, where its loops end."""
+
+    group: Stripped
+    space: Space
+    bounds: Bounds
+
+
+def solve_writes(ops: Sequence[Op], outputs: Sequence[Value]) -> Solved | None:
+    """How a group becomes one kernel, or None when it is none.
 
     Where a value that is read through index arithmetic is used along several axes (`i[:, None] < i`), each use gets
     it for itself.
@@ -102,7 +121,15 @@ def solve_writes(ops: Sequence[Op], outputs: Sequence[Value]) -> tuple[Stripped,
     if space is None and (apart := _for_each_use(group.ops)):
         group = Stripped(apart, group.outputs, group.windows)
         space = solve(group.ops, group.outputs)
-    return None if space is None else (group, space)
+    if space is None:
+        return None
+    if group.windows:
+        waiting = waiting_values(group.ops)
+        if any(v in waiting for w in group.windows.values() for v in (*w.start, *w.length)):
+            return None  # where a window is, is worked out before any row
+    lengths = {j: w.length for j, w in group.windows.items() if w.length}
+    found = bounds(group.ops, group.outputs, lengths, space)
+    return None if found is None else Solved(group, space, found)
 
 
 def _for_each_use(ops: Sequence[Op]) -> tuple[Op, ...]:
@@ -143,7 +170,7 @@ def in_place(graph: Graph) -> set[tuple[int, int]]:
     solved = solve_writes(graph.ops, graph.outputs)
     if solved is None:
         return set()
-    group, space = solved
+    group, space = solved.group, solved.space
     position = {v: i for i, v in enumerate(graph.inputs)}
     inside = {o: position[w.base] for o, w in group.windows.items() if w.base in position}
     return {(o, i) for o, i in inside.items() if untouched(group, space, o)} | _whole(graph, group, space)
@@ -152,7 +179,7 @@ def in_place(graph: Graph) -> set[tuple[int, int]]:
 def _whole(graph: Graph, group: Stripped, space: Space) -> set[tuple[int, int]]:
     """Outputs that are stored where an input's element was read, in the last loop that reads it."""
     producer = {r: op for op in group.ops for r in op.results}
-    level = _levels(group, space)
+    level = levels(group.ops, space)
     bases = {w.base for w in group.windows.values()}
     moved = _read_elsewhere(group.ops)
     safe = set()
@@ -183,15 +210,6 @@ def _read_elsewhere(ops: Sequence[Op]) -> set[Value]:
         if op.kind.name in LEAF_MOVES | ARG or (is_free(op) and op.result in moved):
             moved.update(op.operands)
     return moved
-
-
-def _levels(group: Stripped, space: Space) -> dict[Value, int]:
-    """Which of a row's loops makes each value: one that reads a row's reduction waits for the next."""
-    level: dict[Value, int] = {}
-    for op in group.ops:
-        at = max((level.get(v, 0) for v in op.operands), default=0)
-        level.update(dict.fromkeys(op.results, at + (space.reductions.get(op) == "row")))
-    return level
 
 
 def _last_loop(x: Value, group: Stripped, space: Space, level: dict[Value, int]) -> int:
@@ -235,7 +253,7 @@ def untouched(group: Stripped, space: Space, o: int) -> bool:
     maker = next(op for op in group.ops if group.outputs[o] in op.results)
     late = is_late(maker, space)
     one = space.size() == 1 and "row" not in space.reductions.values()
-    level = _levels(group, space)
+    level = levels(group.ops, space)
     for op in group.ops:
         if w.base not in op.operands or w.apart(op):
             continue

@@ -26,7 +26,7 @@ from weft.ir.space import is_free as is_movement
 from weft.ir.writes import solve_writes, untouched, window
 
 SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
-WINDOW_READS = frozenset({"slice", "dynamic_slice"})
+WINDOW_READS = frozenset({"slice", "dynamic_slice", "moving_slice"})
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 ALONE = frozenset({"call", "reshape"})
 ALONE_FAMILIES = frozenset({"control", "stack"})
@@ -81,9 +81,28 @@ class _Fuser:
                 for j in self.users[v]:
                     part = self.ops[j]
                     if j < i and part.kind.name in WINDOW_READS and part.result.type.size * SMALL_PART <= v.type.size:
-                        if max(self._readers(j), default=j) > i:
+                        if max(self._readers(j), default=j) > i or self._feeds(j, i):
                             found.add(j)
         return found
+
+    def _feeds(self, j: int, i: int) -> bool:
+        """Whether write i, of a large part of an array, works with part j of it, which lies elsewhere."""
+        part, op = self.ops[j], self.ops[i]
+        if op.kind.name not in WINDOWS:
+            return False
+        w = window(op)
+        if part.result.type.size * SMALL_PART > w.part.type.size or w.reads(part) or w.apart(part):
+            return False
+        todo, seen = [w.part], set()
+        while todo:
+            v = todo.pop()
+            at = self.at.get(v, -1)
+            if at == j:
+                return True
+            if at > j and v not in seen:
+                seen.add(v)
+                todo.extend(self.ops[at].operands)
+        return False
 
     def _readers(self, i: int) -> set[int]:
         """Who reads op i, through free ops."""
@@ -227,7 +246,7 @@ class _Fuser:
         solved = solve_writes(inside, outputs)
         if solved is None:
             return False
-        group, space = solved
+        group, space = solved.group, solved.space
         made = {r for op in inside for r in op.results}
         for o, w in group.windows.items():
             if w.base in made:

@@ -20,7 +20,9 @@ from weft.ir.ops.control import BEFORE, LEAD, call, cond, for_loop, is_loop
 from weft.ir.ops.linalg import dot
 from weft.ir.space import is_free
 
-MAY_FAIL = frozenset({"bound", "dynamic_slice", "dynamic_update", "while_loop"})
+MAY_FAIL = frozenset(
+    {"bound", "agree", "dynamic_slice", "dynamic_update", "moving_slice", "moving_update", "while_loop"}
+)
 
 
 def loops(graph: Graph) -> Graph:

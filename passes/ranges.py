@@ -22,11 +22,12 @@ from weft.ir.opdef import REGISTRY
 from weft.ir.ops.control import LEAD, call, cond, for_loop, while_loop
 
 Interval = tuple[int, int]  # both ends belong to it
+ASK = frozenset({"bound", "agree", "moving_slice", "moving_update"})  # who gains by it
 
 
 def ranges(graph: Graph) -> Graph:
-    """The graph without needless checks of indices; itself where it checks none."""
-    if all(op.kind.name != "bound" for op in graph.walk()):
+    """The graph without needless checks of indices and clips of slices; itself where it has none."""
+    if all(op.kind.name not in ASK for op in graph.walk()):
         return graph
     return _walk(graph, {})[0]
 
@@ -104,6 +105,8 @@ def _needless(op: Op, known: _Known, build: Builder) -> Value | None:
     b = known(op.operands[1])
     if b is None:
         return None
+    if name == "agree":
+        return x if a == b and a[0] == a[1] else None
     if name in DECIDED:
         return _decided(op, DECIDED[name](a, b), known, build)
     keeps_first = {
@@ -214,6 +217,7 @@ RULES: dict[str, Rule] = {
     "bitwise_and": _bitwise_and,
     "right_shift": _right_shift,
     "bound": _bound,
+    "agree": lambda op, given: given[0],
     "cast": lambda op, given: given[0],
     "where": _where,
     "argmax": lambda op, _: (0, max(op.operands[0].shape[op.attrs["axis"]] - 1, 0)),
@@ -222,8 +226,9 @@ RULES: dict[str, Rule] = {
         ("broadcast", "reshape", "transpose", "slice", "dynamic_slice", "reverse", "gather"),
         lambda op, given: given[0],
     ),
+    "moving_slice": lambda op, given: union([given[0], (0, 0)]),
     **dict.fromkeys(("concatenate", "pad"), lambda op, given: union(given)),
-    **dict.fromkeys(("update", "dynamic_update"), lambda op, given: union(given[:2])),
+    **dict.fromkeys(("update", "dynamic_update", "moving_update", "limit"), lambda op, given: union(given[:2])),
 }
 
 

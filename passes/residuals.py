@@ -24,8 +24,8 @@ from weft.ir.graph import Op, Value
 from weft.ir.space import CHEAP
 
 AGAIN = CHEAP | frozenset("""
-    dynamic_slice gather bound div reciprocal sign floor ceil trunc rint copysign heaviside fmax fmin isnan isinf
-    isfinite signbit logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not left_shift right_shift
+    dynamic_slice moving_slice gather bound div reciprocal sign floor ceil trunc rint copysign heaviside fmax fmin isnan
+    isinf isfinite signbit logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not left_shift right_shift
 """.split())
 Network = dict[Any, dict[Any, float]]
 

@@ -24,7 +24,7 @@ from weft.passes.simplify_shapes import SHAPE_RULES
 from weft.passes.simplify_updates import UPDATE_RULES
 
 FOLD_LIMIT = 256  # elements: a folded constant must not be larger than the program that makes it
-MAY_RAISE = frozenset({"bound", "dynamic_slice", "dynamic_update"})
+MAY_RAISE = frozenset({"bound", "agree", "dynamic_slice", "dynamic_update", "moving_slice", "moving_update"})
 log = logging.getLogger("weft.simplify")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from weft.ir.graph import Op, Value
+from weft.ir.ops.moving import halves
 
 if TYPE_CHECKING:
     from weft.passes.simplify import Rewriter
@@ -56,12 +57,14 @@ def update_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
 
 def slice_of_update(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # x[a:b] = u; x[a:b] -> u; x[c:d] elsewhere -> as if nothing was written
-    inner = ctx.made_by(v[0], "update")
-    if inner is None:
-        return None
-    if inner.attrs == attrs:
-        return inner.operands[1]
-    return ctx.emit("slice", inner.operands[0], **attrs) if _apart(inner.attrs, attrs) else None
+    x = v[0]
+    while (inner := ctx.made_by(x, "update")) is not None:  # there may be many of them
+        if inner.attrs == attrs:
+            return inner.operands[1]
+        if not _apart(inner.attrs, attrs):
+            break
+        x = inner.operands[0]
+    return ctx.emit("slice", x, **attrs) if x is not v[0] else None
 
 
 def window_all(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
@@ -122,10 +125,76 @@ def bound_kept(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return v[0] if inside or (inner is not None and inner.attrs["size"] <= attrs["size"]) else None
 
 
+def _of_full_size(ctx: Rewriter, lengths: Values, sizes: tuple[int, ...]) -> bool:
+    return all(ctx.constant(n) == size for n, size in zip(lengths, sizes, strict=True))
+
+
+def moving_fixed(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a moving slice of its full size -> dynamic_slice
+    starts, lengths = halves(v[1:])
+    sizes = tuple(attrs["sizes"])
+    return ctx.emit("dynamic_slice", v[0], *starts, sizes=sizes) if _of_full_size(ctx, lengths, sizes) else None
+
+
+def moving_write_fixed(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a moving update of its full size -> dynamic_update; of no elements at all -> the array
+    starts, lengths = halves(v[2:])
+    if any(ctx.constant(n) == 0 for n in lengths):
+        return v[0]
+    return ctx.emit("dynamic_update", *v[:2], *starts) if _of_full_size(ctx, lengths, v[1].shape) else None
+
+
+def moving_write_bare(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # writing what is limited at the part's lengths -> writing it as it is
+    part = v[1]
+    lengths = halves(v[2:])[1]
+    while (inner := ctx.made_by(part, "limit")) and inner.operands[2] is lengths[inner.attrs["axis"]]:
+        part = inner.operands[0]
+    return ctx.emit("moving_update", v[0], part, *v[2:]) if part is not v[1] else None
+
+
+def moving_write_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # writing one moving part twice -> the second time alone
+    inner = ctx.made_by(v[0], "moving_update")
+    if inner is None or inner.operands[1].shape != v[1].shape or inner.operands[2:] != v[2:]:
+        return None
+    return ctx.emit("moving_update", inner.operands[0], *v[1:])
+
+
+def moving_of_write(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # the moving part that was just written -> what was written, up to its lengths
+    inner = ctx.made_by(v[0], "moving_update")
+    if inner is None or inner.operands[1].shape != tuple(attrs["sizes"]) or inner.operands[2:] != v[1:]:
+        return None
+    found = inner.operands[1]
+    zero = ctx.scalar(0, found.dtype)
+    for axis, n in enumerate(halves(v[1:])[1]):
+        found = ctx.emit("limit", found, zero, n, axis=axis)
+    return found
+
+
+def limit_kept(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a limit beyond the end, or once more -> as it is
+    n, size = ctx.constant(v[2]), v[0].shape[attrs["axis"]]
+    inner = ctx.made_by(v[0], "limit")
+    again = inner is not None and inner.operands[1:] == v[1:] and inner.attrs == attrs
+    return v[0] if again or (n is not None and n >= size) else None
+
+
+def agree_kept(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a length agrees with itself, a number with its equal
+    a, b = ctx.constant(v[0]), ctx.constant(v[1])
+    return v[0] if v[0] is v[1] or (a is not None and a == b) else None
+
+
 UPDATE_RULES: dict[str, tuple[Callable[..., Value | None], ...]] = {
     "slice": (slice_of_update,),
     "update": (update_all, update_nothing, update_again),
     "dynamic_slice": (window_all, window_fixed, window_of_scalar, window_of_update),
     "dynamic_update": (write_all, write_fixed, write_again),
     "bound": (bound_kept,),
+    "moving_slice": (moving_fixed, moving_of_write),
+    "moving_update": (moving_write_fixed, moving_write_bare, moving_write_again),
+    "limit": (limit_kept,),
+    "agree": (agree_kept,),
 }

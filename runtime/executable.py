@@ -17,6 +17,7 @@ import numpy as np
 from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, TUPLE_ITEMS
 from weft.codegen.step import Step
 from weft.ir.graph import Graph
+from weft.ir.ops.moving import disagreement
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 
 ALIGN = 64
@@ -96,7 +97,8 @@ class Executable:
         """Run the step.
 
         A non-contiguous or misaligned argument is copied first. Donated arguments are overwritten. Raises
-        IndexError when an index was out of bounds, and MemoryError when there is none left for a loop's stack.
+        IndexError when an index was out of bounds, ValueError when lengths did not agree, and MemoryError when there is
+        none left for a loop's stack.
         """
         taken = self._taken
         if taken:
@@ -122,8 +124,12 @@ class Executable:
             raise MemoryError("no memory for what a loop keeps for its gradient")
         number, index = arena[self._errors :][:16].view(np.int64)
         bound = self._bounds[number - 1]
-        axis, size = bound.attrs["axis"], bound.attrs["size"]
-        error = IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
+        error: Exception
+        if bound.kind.name == "agree":
+            error = ValueError(disagreement(bound.attrs["problem"], int(index)))
+        else:
+            axis, size = bound.attrs["axis"], bound.attrs["size"]
+            error = IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
         if bound.location is not None:
             error.add_note(f"at {bound.location}")
         raise error

@@ -55,10 +55,14 @@ class Case:
             return int(self.attrs["size"])
         if self.op in INDEXED and 1 <= i <= len(self.attrs["axes"]):
             return self.shapes[0][self.attrs["axes"][i - 1]]
-        first = {"dynamic_slice": 1, "dynamic_update": 2}.get(self.op)
+        if self.op == "agree" or (self.op == "limit" and i == 2):
+            return 1 if self.op == "agree" else self.shapes[0][self.attrs["axis"]] + 2
+        first = {"dynamic_slice": 1, "dynamic_update": 2, "moving_slice": 1, "moving_update": 2}.get(self.op)
         if first is None or i < first:
             return None
-        size = self.attrs["sizes"] if self.op == "dynamic_slice" else self.shapes[1]
+        size = self.attrs["sizes"] if first == 1 else self.shapes[1]
+        if i - first >= len(size):  # a length
+            return int(size[i - first - len(size)]) + 1
         return self.shapes[0][i - first] - size[i - first] + 1
 
     def operands(self, dtype: str, seed: int = 0) -> list[np.ndarray]:
@@ -196,6 +200,16 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
         (((5,), (3,), ()), {}), (((4, 3), (1, 3), (), ()), {}), (((4, 3), (2, 2), (), ()), {}), (((), ()), {}),
         (((3,), (0,), ()), {}), (((3,), (3,), ()), {}),
     ],
+    "moving_slice": [
+        (((5,), (), ()), {"sizes": (3,)}), (((4, 3), *[()] * 4), {"sizes": (1, 3)}), (((0,), (), ()), {"sizes": (0,)}),
+        (((4, 3), *[()] * 4), {"sizes": (4, 2)}), (((),), {"sizes": ()}), (((3,), (), ()), {"sizes": (3,)}),
+    ],
+    "moving_update": [
+        (((5,), (3,), (), ()), {}), (((4, 3), (1, 3), *[()] * 4), {}), (((4, 3), (4, 2), *[()] * 4), {}),
+        (((), ()), {}), (((3,), (0,), (), ()), {}), (((3,), (3,), (), ()), {}),
+    ],
+    "limit": [(((5,), (), ()), {"axis": 0}), (((2, 3), (), ()), {"axis": 1}), (((0, 2), (), ()), {"axis": 0})],
+    "agree": [(((), ()), {"problem": "lengths differ"})],
     "bound": [((s,), {"size": n, "axis": 1}) for s, n in (((), 3), ((4,), 1), ((2, 3), 7))],
     "dot": [
         (((2, 3), (3, 4)), {"batch": ((), ()), "contract": ((1,), (0,))}),

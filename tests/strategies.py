@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 
 from weft.ir import NAMES, REGISTRY, Builder, Graph, Location, TensorType, Value
 
-UPDATES = frozenset({"update", "dynamic_slice", "dynamic_update", "scatter", "bound"})
+UPDATES = frozenset("update dynamic_slice dynamic_update moving_slice moving_update limit agree scatter bound".split())
 ALL_OPS = frozenset(k.name for k in REGISTRY.values() if k.family not in ("control", "stack")) - UPDATES
 FLOATS = ("f32", "f64")
 # Ops that may turn a difference in the last bit into a different result.
@@ -97,6 +97,7 @@ class _Maker:
         self.dims, self.max_size, self.grown = dims, max_size, max(max_size, 9216)
         self.build = Builder(name)
         self.pool: list[Value] = []
+        self.lengths: dict[Value, int] = {}  # of parts that move, and how large they may be
         self.depth = 0
 
     def run(self, max_ops: int, calls: bool) -> Graph:
@@ -344,10 +345,14 @@ class _Maker:
         sizes = tuple(self.rnd.randint(0 if self.chance(8) else 1, d) if d else 0 for d in x.shape)
         starts = []
         for n, d in zip(sizes, x.shape, strict=True):
-            ints = [v for v in self.pool if v.type == TensorType("i64")]
-            raw = self.rnd.choice(ints) if ints and self.chance(2) else self.literal(self.rnd.randint(-9, 9), "i64")
-            starts.append(self.emit("mod", raw, self.literal(d - n + 1, "i64"), keep=False))
+            starts.append(self.place(d - n + 1))
         return sizes, starts
+
+    def place(self, count: int, keep: bool = False) -> Value:
+        """A 0-d integer in [0, count): a constant, or a value taken modulo that."""
+        ints = [v for v in self.pool if v.type == TensorType("i64")]
+        raw = self.rnd.choice(ints) if ints and self.chance(2) else self.literal(self.rnd.randint(-9, 9), "i64")
+        return self.emit("mod", raw, self.literal(count, "i64"), keep=keep)
 
     def op_dynamic_slice(self) -> None:
         x = self.of("biuf")
@@ -358,6 +363,40 @@ class _Maker:
         x = self.of("biuf")
         sizes, starts = self.window(x)
         self.emit("dynamic_update", x, self.of_type(x.type.with_dims(sizes)), *starts)
+
+    def moving(self, x: Value) -> tuple[tuple[int, ...], list[Value]]:
+        """Sizes of a part of x, its starts and its lengths, some of them those of a part before."""
+        sizes, starts = self.window(x)
+        lengths = []
+        for n in sizes:
+            known = [v for v in self.pool if self.lengths.get(v, n + 1) <= n]
+            length = self.rnd.choice(known) if known and self.chance(2) else self.place(n + 1, keep=True)
+            self.lengths[length] = n
+            lengths.append(length)
+        return sizes, [*starts, *lengths]
+
+    def op_moving_slice(self) -> None:
+        x = self.of("biuf")
+        sizes, places = self.moving(x)
+        self.emit("moving_slice", x, *places, sizes=sizes)
+
+    def op_moving_update(self) -> None:
+        x = self.of("biuf")
+        sizes, places = self.moving(x)
+        self.emit("moving_update", x, self.of_type(x.type.with_dims(sizes)), *places)
+
+    def op_limit(self) -> None:
+        x = self.of("biuf", low=1)
+        axis = self.rnd.randrange(len(x.shape))
+        known = [v for v in self.pool if v in self.lengths]
+        length = self.rnd.choice(known) if known and self.chance(2) else self.place(9)
+        fill = self.literal(0 if self.chance(2) else 1, x.dtype)
+        self.emit("limit", x, fill, length, axis=axis)
+
+    def op_agree(self) -> None:
+        ints = [v for v in self.pool if v.type == TensorType("i64")]
+        n = self.rnd.choice(ints) if ints else self.place(9)
+        self.emit("agree", n, self.emit("maximum", n, n, keep=False), problem="lengths differ")
 
     def op_bound(self) -> None:
         ints = [v for v in self.pool if v.dtype == "i64"]

@@ -97,8 +97,9 @@ TABLE = np.zeros(6)
 
 # What the README's list of missing things says (words of it), and a program that would work if it were there.
 MISSING = [
-    ("`A[i, :i]`", lambda x: weft.fori_loop(0, 5, lambda i, total: total + x[:i].sum(), 0.0)),
-    ("`x[t : t + k]`", lambda x: weft.fori_loop(0, 5, lambda t, total: total + x[t : t + 2].sum(), 0.0)),
+    ("`x[i::2]`", lambda x: weft.fori_loop(0, 5, lambda i, total: total + x[i::2].sum(), 0.0)),
+    ("returned", lambda x: x[: x.sum().astype(int)]),
+    ("joined", lambda x: np.concatenate([x[: x.sum().astype(int)], x]).sum()),
     ("neither made", lambda x: operator.setitem(TABLE, slice(None), x)),
     ("sorting", np.sort),
     ("cumulative sums", np.cumsum),

@@ -96,7 +96,7 @@ def test_gradients(name):
 
 def test_the_list():
     """Enough programs, each once, and none has heard of weft."""
-    assert len(PROGRAMS) == len(BY_NAME) >= 80
+    assert len(PROGRAMS) == len(BY_NAME) >= 90
     for family in FAMILIES:
         assert "weft" not in family.__dict__ and family.__doc__
         for program in family.PROGRAMS:

@@ -26,6 +26,7 @@ from weft.passes.memory import Plan, plan
 from weft.passes.products import products
 from weft.passes.ranges import ranges
 from weft.passes.simplify import simplify
+from weft.passes.trim import trim
 
 PASSES = [
     Pass("dce", dce),
@@ -34,6 +35,7 @@ PASSES = [
     Pass("cse", cse),
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
+    Pass("trim", trim),
     Pass("dce again", dce),
     Pass("products", products),
     Pass("loops again", loops),  # a transpose that a product in a loop needs

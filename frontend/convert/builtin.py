@@ -70,6 +70,10 @@ def _where(test: Any, a: Any, b: Any) -> Any:
     return Tracer(made.home, made.value, kind)
 
 
+def _len(x: Any) -> Any:
+    return x.shape[0] if type(x) is Tracer and x.extents is not None else len(x)
+
+
 def _sum(iterable: Any, /, start: Any = 0) -> Any:
     if type(iterable) is Tracer and iterable.ndim == 1 and type(start) in (int, float) and start == 0:
         return np.sum(iterable)
@@ -118,6 +122,7 @@ BUILTINS: dict[Any, Callable[..., Any]] = {
     bool: _number(bool),
     max: _extreme(max, lambda a, b: a > b),
     min: _extreme(min, lambda a, b: a < b),
+    len: _len,
     sum: _sum,
     any: _quantifier(any, np.any),
     all: _quantifier(all, np.all),

@@ -93,9 +93,9 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     if not np.can_cast(new.dtype if new.weak is None else new.weak, target.dtype, casting):  # type: ignore[arg-type]
         text = f"cannot cast array data from {new.dtype} to {target.dtype} according to the rule {casting!r}"
         raise DTypeError(message(text, [target.value, new.value]))
-    new = broadcast_to(element(src, target), target.shape)
+    new = broadcast_to(element(src, target), target.type.dims, target.extents)
     if where is not True:
-        mask = broadcast_to(truth(as_tracer(where, target)), target.shape)
+        mask = broadcast_to(truth(as_tracer(where, target)), target.type.dims, target.extents)
         new = emit(ops.logic.where, mask, new, target)
     assign(target, new)
 

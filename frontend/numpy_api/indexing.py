@@ -21,7 +21,19 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import IndexingError, message
-from weft.frontend.numpy_api.moves import find_tracer, known_array, permuted, pick, reshaped, sliced, spread, view
+from weft.frontend.extents import Part, element, moves, part_of, window
+from weft.frontend.lengths import same, same_shape
+from weft.frontend.numpy_api.moves import (
+    find_tracer,
+    known_array,
+    permuted,
+    pick,
+    reshaped,
+    reversed_,
+    sliced,
+    spread,
+    view,
+)
 from weft.frontend.numpy_api.registry import method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.ir import ops
@@ -53,7 +65,7 @@ def get_item(x: Tracer, key: Any) -> Tracer:
         y = view_of(x, placed)
         is_view = y.shape or any(e is Ellipsis for e in (key if isinstance(key, tuple) else (key,)))
         return y if is_view else Tracer(y.home, y.value, y.weak)
-    if 0 in common:  # no index at all: even those out of bounds are none
+    if any(same(n, 0) for n in common):  # no index at all: even those out of bounds are none
         return full(x, _shape(placed, _kept(sliced_by(x, placed), placed), common), 0, x.dtype)
     counted = count_places(x, placed)
     return _advanced(sliced_by(x, counted), counted, common)
@@ -66,7 +78,7 @@ def read_key(x: Tracer, key: Any) -> list[Placed]:
 
 def view_of(x: Tracer, placed: Sequence[Placed]) -> Tracer:
     """What a key without index arrays shows, an element as a 0-d view."""
-    y = _window(sliced_by(x, placed), placed)
+    y = _window(x, placed)
     return view(reshaped(y, _shape(placed, _kept(y, placed))), x)
 
 
@@ -81,16 +93,37 @@ def count_places(x: Tracer, placed: Sequence[Placed]) -> list[Placed]:
 
 
 def _window(x: Tracer, placed: Sequence[Placed]) -> Tracer:
-    """The places that traced ints say, as axes of size one: a view too."""
-    found = {axis: e for axis, e in placed if axis is not None and type(e) is Tracer}
-    if not found:
-        return x
-    like = next(iter(found.values()))
-    starts = [
-        bounded(cast(found[a], "i64"), n, a) if a in found else constant(like, 0, "i64") for a, n in enumerate(x.shape)
-    ]
-    sizes = tuple(1 if a in found else n for a, n in enumerate(x.shape))
+    """The slices, and the places that ints say as axes of size one: a view. One window if any of them is traced."""
+    along: list[Any] = [e for axis, e in placed if axis is not None]
+    slices = [e if isinstance(e, slice) else slice(None) for e in along]
+    moving = moves(x, slices) or x.extents is not None
+    if not moving and not any(type(e) is Tracer for e in along):
+        return sliced_by(x, placed)
+    still = [s if not moves(x, [s if a == b else slice(None) for b in range(x.ndim)]) else slice(None)
+             for a, s in enumerate(slices)]  # fmt: skip
+    x = sliced(x, still)
+    if moving:
+        left = [e if s == slice(None) else slice(None) for e, s in zip(along, still, strict=True)]
+        y = window(x, [_part(x, e, axis) for axis, e in enumerate(left)])
+        return reversed_(y, [axis for axis, e in enumerate(left) if isinstance(e, slice) and e.step == -1])
+    like = next(e for e in along if type(e) is Tracer)
+    starts = [constant(like, 0, "i64") if isinstance(e, slice) else _start(x, e, like, a) for a, e in enumerate(along)]
+    sizes = tuple(n if isinstance(e, slice) else 1 for e, n in zip(along, x.shape, strict=True))
     return emit(ops.update.dynamic_slice, x, *starts, sizes=sizes)
+
+
+def _start(x: Tracer, e: Any, like: Tracer, axis: int) -> Tracer:
+    return constant(like, e, "i64") if isinstance(e, int) else bounded(cast(e, "i64"), x.shape[axis], axis)
+
+
+def _part(x: Tracer, e: Any, axis: int) -> Part:
+    """What an element of a key shows of its axis, in an array with axes that move."""
+    if isinstance(e, slice):
+        return part_of(x, e, axis)
+    n = x.shape[axis]
+    if type(n) is Tracer:
+        return element(cast(e, "i64") if type(e) is Tracer else constant(n, e, "i64"), n, x.type.dims[axis], axis)
+    return Part(e if isinstance(e, int) else bounded(cast(e, "i64"), n, axis), 1, 1)
 
 
 def _element(e: Any, x: Tracer) -> Any:
@@ -155,9 +188,10 @@ def _placed(x: Tracer, elements: Sequence[Any]) -> list[Placed]:
             placed += _mask(e.array, x, axis)
             axis += e.array.ndim
         else:
-            if isinstance(e, int) or (isinstance(e, np.ndarray) and not e.ndim):
-                check_range(e, x.shape[axis], axis, x)
-            placed.append((axis, e % x.shape[axis] if isinstance(e, int) else e))
+            n = x.shape[axis]
+            if type(n) is not Tracer and (isinstance(e, int) or (isinstance(e, np.ndarray) and not e.ndim)):
+                check_range(e, n, axis, x)
+            placed.append((axis, e % n if isinstance(e, int) and type(n) is not Tracer else e))
             axis += 1
     return placed
 
@@ -185,6 +219,8 @@ def _mask(mask: np.ndarray, x: Tracer, axis: int) -> list[Placed]:
 def common_shape(x: Tracer, placed: Sequence[Placed]) -> tuple[int, ...] | None:
     """The index arrays' shape, if there are any. Raises IndexingError."""
     shapes = [e.array.shape if isinstance(e, Known) else e.shape for _, e in placed if isinstance(e, ARRAYS)]
+    if shapes and all(same_shape(s, shapes[0]) for s in shapes):
+        return shapes[0]
     try:
         return broadcast_dims(*shapes) if shapes else None
     except ValueError:
@@ -264,7 +300,7 @@ def _gathered(x: Tracer, advanced: list[Placed], common: tuple[int, ...]) -> Tra
 
 def places_of(x: Tracer, advanced: Sequence[Placed], common: tuple[int, ...]) -> list[Tracer]:
     """The index arrays as gather and scatter take them."""
-    places = [index_tracer(e, x, x.shape[axis], axis) for axis, e in advanced if axis is not None]
+    places = [index_tracer(e, x, x.type.dims[axis], axis) for axis, e in advanced if axis is not None]
     if len(places) < len(advanced):
         places[0] = spread(places[0], common)
     return places

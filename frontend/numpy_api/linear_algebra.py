@@ -31,7 +31,7 @@ e = ops.elementwise
 def contracted(a: Tracer, b: Tracer, left: Sequence[int], right: Sequence[int]) -> Tracer:
     """Sum of products over axes `left` of a and `right` of b; the others follow in order. Raises ShapeError."""
     for i, j in zip(left, right, strict=True):
-        if a.shape[i] != b.shape[j]:
+        if a.type.dims[i] != b.type.dims[j] and a.extents is None and b.extents is None:
             text = f"shapes {a.shape} and {b.shape} not aligned: {a.shape[i]} (dim {i}) != {b.shape[j]} (dim {j})"
             raise ShapeError(message(text, [a.value, b.value]))
     if a.dtype == np.bool_:

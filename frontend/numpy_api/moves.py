@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import ConcretizationError, IndexingError, ShapeError, UnsupportedError, message
+from weft.frontend.extents import cut as cut_moving
+from weft.frontend.extents import moves
+from weft.frontend.lengths import same_shape
 from weft.frontend.tracer import Tracer, as_tracer, emit, emit_source, full
 from weft.ir import ops
 
@@ -87,7 +90,7 @@ def integers(given: Any) -> Shape:
 
 def reshaped(x: Tracer, shape: Sequence[int]) -> Tracer:
     """x in another shape of the same size, row-major. x itself where it has it."""
-    return x if x.shape == tuple(shape) else emit(m.reshape, x, shape=tuple(shape))
+    return x if same_shape(x.shape, shape) else emit(m.reshape, x, shape=tuple(shape))
 
 
 def view(x: Tracer, base: Any = None) -> Tracer:
@@ -113,7 +116,7 @@ def moved(x: Tracer, source: int, to: int) -> Tracer:
 
 def spread(x: Tracer, shape: Sequence[int]) -> Tracer:
     """x broadcast to a shape; x itself where it has it. Raises ShapeError."""
-    return x if x.shape == tuple(shape) else emit(m.broadcast, x, shape=tuple(shape))
+    return x if same_shape(x.shape, shape) else emit(m.broadcast, x, shape=tuple(shape))
 
 
 def expanded(x: Tracer, axis: int) -> Tracer:
@@ -128,14 +131,16 @@ def cut(x: Tracer, axis: int, along: slice) -> Tracer:
 
 def sliced(x: Tracer, slices: Sequence[slice]) -> Tracer:
     """A slice of every axis. x itself where that is all of it."""
+    if moves(x, slices):
+        return cut_moving(x, slices)
     bounds, backwards = [], []
-    for axis, (s, n) in enumerate(zip(slices, x.shape, strict=True)):
+    for axis, (s, n) in enumerate(zip(slices, x.type.dims, strict=True)):
         places = range(n)[s]
         if places.step < 0:
             backwards.append(axis)
             places = places[::-1]
         bounds.append((places[0], places[-1] + 1, places.step) if places else (0, 0, 1))
-    if any(b != (0, n, 1) for b, n in zip(bounds, x.shape, strict=True)):
+    if any(b != (0, n, 1) for b, n in zip(bounds, x.type.dims, strict=True)):
         start, stop, step = zip(*bounds, strict=True)
         x = emit(m.slice_, x, start=start, stop=stop, step=step)
     return reversed_(x, backwards)

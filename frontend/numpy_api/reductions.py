@@ -107,12 +107,12 @@ def extremum(op: OpDef, combine: OpDef, x: Tracer, axis: Any, keepdims: Any, ini
         if where is not NoValue and where is not True:
             text = f"reduction operation '{name}' does not have an identity, so a where mask needs an initial="
             raise ValueError(message(text, [x.value]))
-        if any(x.shape[i] == 0 for i in axes):
+        if any(x.type.dims[i] == 0 for i in axes):
             text = f"zero-size array to reduction operation {name} which has no identity"
             raise ShapeError(message(text, [x.value]))
         return kept(emit(op, x, axes=axes), x, axes, keepdims)
     least = start(initial, x)
-    if any(x.shape[i] == 0 for i in axes):
+    if any(x.type.dims[i] == 0 for i in axes):
         shape = tuple(d for i, d in enumerate(x.shape) if i not in axes)
         return kept(emit(ops.movement.broadcast, least, shape=shape), x, axes, keepdims)
     result = kept(emit(op, masked(x, mask_of(where, x), least), axes=axes), x, axes, keepdims)
@@ -139,7 +139,7 @@ def min_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initi
 def _arg(op: OpDef, a: Any, axis: Any, out: Any, keepdims: Any) -> Tracer:
     (x,) = arrays(a)
     axes = normal_axes(None if axis is None else operator.index(axis), x)
-    if any(x.shape[i] == 0 for i in axes):
+    if any(x.type.dims[i] == 0 for i in axes):
         raise ShapeError(message(f"attempt to get {op.name} of an empty sequence", [x.value]))
     if len(axes) == 1:
         return kept(emit(op, x, axis=axes[0]), x, axes, keepdims)
