@@ -45,6 +45,7 @@ from weft.frontend.region_parts import (
 from weft.frontend.rotation import Rotation, Trips, cycle_of, is_read
 from weft.frontend.storage import Storage
 from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, emit, read
+from weft.frontend.writes import link
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY
 from weft.ir.types import TensorType
@@ -71,6 +72,7 @@ class Carry:
         self.missing: dict[int, str] = {}  # and why
         self.rotations: tuple[Rotation, ...] = ()
         self._inside: dict[Key, tuple[Storage, Value]] = {}
+        self._outside: dict[Key, Tracer] = {}  # arrays from outside that a trip leaves in variables
         self._stale: dict[Storage, Value] = {}  # arrays that only the variables may read here, and what stands for them
         self.again = False
 
@@ -89,6 +91,8 @@ class Carry:
                     outputs = self.values(trace, after)
                 if not self.again:
                     self._check_stale(trace, outputs)
+                    last = {key: _at(after, key) for key in self.carried}
+                    self._outside = {key: leaf for key, leaf in last.items() if self._is_outside(leaf, trace)}
             finally:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
@@ -141,7 +145,32 @@ class Carry:
         return bool(leaf.path) or is_shared(leaf.storage)
 
     def _start_leaf(self, key: Key) -> Any:
-        return tree.leaves(self.start[key[0]])[key[1]]
+        return _at(self.start, key)
+
+    def _is_outside(self, leaf: Any, trace: Trace) -> bool:
+        """Whether this is an array that was there before the body, and is none of those handed from trip to trip."""
+        if type(leaf) is not Tracer or not leaf.type.dims or leaf.storage in self._stale:
+            return False
+        return leaf.storage.trace is not trace or leaf.storage in trace.journal
+
+    def _link(self, parent: Trace, leaves: Mapping[Key, Tracer]) -> dict[Key, Tracer]:
+        """What shows an array that others know: if the loop does not run its own from before, else one from outside."""
+        rotated = {key for rotation in self.rotations for key in rotation.keys}
+        found = {}
+        for key, made in leaves.items():
+            shown = [(self._start_leaf(key), False)] if self._shared(key) else []
+            shown += [(self._outside[key], True)] if key in self._outside else []
+            if key in rotated or not made.type.dims or self.trips is None or not shown:
+                continue
+            trips = self.trips()
+            for array, runs in shown:
+                if type(array) is not Tracer or array.type != made.type:
+                    continue
+                if type(trips) is not int:
+                    link(made, array, np.not_equal(trips, 0) if runs else np.equal(trips, 0))
+                elif (trips > 0) is runs:
+                    found[key] = array
+        return found
 
     def _check_writes(self, trace: Trace, after: Sequence[Any]) -> None:
         """Variables that are both rebound and written hand each other their arrays from trip to trip (`u, v = v, u`):
@@ -279,11 +308,16 @@ class Carry:
         found = replaced(self.start, leaves)
         for k, why in self.missing.items():
             found[k] = Undefined(self.state.names[k], why)
-        self.state.set(found)
+        self.state.set(replaced(found, self._link(parent, leaves)))
         for rotation in self.rotations:
             assert self.trips is not None
             by_key = dict(zip(self.carried, results, strict=False))
             self.state.set(replaced(list(self.state.get()), rotation.bind(parent, by_key, self.trips())))
+
+
+def _at(variables: Sequence[Any], key: Key) -> Any:
+    """A leaf of the variables."""
+    return tree.leaves(variables[key[0]])[key[1]]
 
 
 def _settled(carry: Carry, capture: Callable[[], list[Body]]) -> list[Body]:

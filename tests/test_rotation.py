@@ -299,3 +299,45 @@ def test_a_branch_decides_which_array_is_written(f):
     for n in (-9, 0, 9):
         agree(f, compiled, U, V, n)
         agree(f, compiled, U[::-1].copy(), V, n)
+
+
+# Loops that give a variable another array.
+
+
+def scaled_and_written(u, v, n):
+    for _ in range(n):
+        u = u * 2
+    u[0] = 5.0
+    return u.sum()
+
+
+def set_to_another(u, v, n):
+    for _ in range(n):
+        u = v
+    u[0] = 5.0
+    return u.sum()
+
+
+def set_to_a_view(u, v, n):
+    row = u[1:]
+    for _ in range(n):
+        row = v[:-1]
+    row[0] = 7.0
+    return row * 1
+
+
+def scaled_and_then_written_in_a_loop(u, v, n):
+    for _ in range(n):
+        u = u * 0.5
+    for i in range(n):
+        u[i % 3] += i
+    return u * 1
+
+
+@pytest.mark.parametrize("f", [scaled_and_written, set_to_another, set_to_a_view, scaled_and_then_written_in_a_loop])
+def test_a_loop_decides_which_array_is_written(f):
+    """If it does not run, the variable's own from before."""
+    compiled, known = weft.compile(f), weft.compile(f, static_argnames="n")
+    for n in (0, 1, 12):
+        agree(f, compiled, U, V, n)
+        agree(f, known, U, V, n)
