@@ -133,7 +133,7 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "extents", "journal", "tried", "variables", "compiled",
+                 "lifted", "constants", "extents", "ranges", "journal", "tried", "variables", "compiled",
                  "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False, compiled: bool = False) -> None:
@@ -149,6 +149,7 @@ class Trace:
         self.arrays: dict[int, tuple[np.ndarray, Storage, Value]] = {}  # the array is kept alive
         self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
         self.overwritten: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise
+        self.ranges: dict[Value, tuple[int | None, int | None]] = {}  # of loops' variables, see `lengths`
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.tried: set[Op] = set()
         self.variables: set[Value] = set()
@@ -230,6 +231,8 @@ class Trace:
                 return self.constant(number, value.type.dtype)
             own = self.builder.input(value.type, value.name, value.location).value
             self.sources[own] = Outer(trace, value, weak)
+            if value in trace.ranges:
+                self.ranges[own] = trace.ranges[value]
             self.lifted[value] = own
         return own
 

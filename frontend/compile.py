@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -26,17 +26,19 @@ import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
+from weft.frontend.boundary import boundary, checking
 from weft.frontend.convert import hooks
 from weft.frontend.effects import Effects
 from weft.frontend.errors import ArgumentError
-from weft.frontend.fallback import CAPTURE_ERRORS, ByNumpy, fall_back
-from weft.frontend.forms import Form, Forms, Specialisation
+from weft.frontend.fallback import CAPTURE_ERRORS, fall_back
 from weft.frontend.numpy_api import surface
 from weft.frontend.options import Options, as_tuple, unhashable
-from weft.frontend.origins import Stale
+from weft.frontend.origins import Origins, Stale
 from weft.frontend.origins import find as find_origins
 from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, signature_key
+from weft.frontend.specialised import Call, Specialisation, Specialised, run_form
 from weft.frontend.tracer import Tracer
+from weft.ir.boundary import MISSED
 from weft.passes.unchecked import unchecked
 
 __all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
@@ -44,32 +46,9 @@ __all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
 CompileGraph = Callable[..., Any]
 _flatten = tree.flatten
 _LEAF = tree.structure(0)
+_MOST_DIRECT = 4  # kinds of arguments that a function tries without Python, the latest first
 log = logging.getLogger("weft")
 times = logging.getLogger("weft.pipeline")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Call:
-    """The arguments of one call, taken apart. spec: the structure of (positional, keywords), in which None
-    stands for a static argument. static: (name, class, value) of those. given: the arguments themselves."""
-
-    key: tuple[Any, ...]
-    spec: tree.TreeDef
-    leaves: Leaves
-    static: tuple[tuple[str, type, Any], ...]
-    given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
-
-    def again(self, leaves: Leaves) -> _Call:
-        """A call of this kind with other leaves."""
-        return replace(self, leaves=leaves, given=None)
-
-    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = tree.unflatten(self.spec, self.leaves)
-        return args, kwargs
-
-
-def _run(form: Form, call: _Call) -> Any:
-    return form.run(call) if isinstance(form, ByNumpy) else form(call.leaves)
 
 
 class CompiledFunction:
@@ -86,14 +65,19 @@ class CompiledFunction:
         self._signature = signature_of(function)
         self._static = options.resolve(self._signature)
         self._runners: dict[tuple[Any, ...], Runner] = {}
-        self._specialised: dict[tuple[Any, ...], Forms] = {}
+        self._specialised: dict[tuple[Any, ...], Specialised] = {}
         self._pending: dict[tuple[Any, ...], tuple[int, threading.Event]] = {}
         self._lock = threading.Lock()
         self._made: list[Specialisation] = []
+        self._direct: tuple[Callable[..., Any], ...] = ()
         self._dropped = 0
         self._bound: dict[int, tuple[Any, CompiledFunction]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for direct in self._direct:
+            result = direct(*args, **kwargs)
+            if result is not MISSED:
+                return result
         if kwargs or self._static:
             return self._call_general(args, kwargs)
         leaves, spec = _flatten(args)
@@ -117,7 +101,7 @@ class CompiledFunction:
             return result
         return run(call.leaves)
 
-    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         static: list[tuple[str, type, Any]] = []
         traced: list[Any] = []
         for i, (name, value) in enumerate(zip(self._names(len(args)), args, strict=True)):
@@ -138,14 +122,14 @@ class CompiledFunction:
             hash(key)
         except TypeError:
             raise ArgumentError(unhashable(static)) from None
-        return _Call(key, spec, leaves, tuple(static), (args, kwargs))
+        return Call(key, spec, leaves, tuple(static), (args, kwargs))
 
     def _names(self, count: int) -> list[str]:
         return positional_names(self._signature, count)
 
-    def _first_call(self, call: _Call) -> Any:
+    def _first_call(self, call: Call) -> Any:
         """A call whose key was not seen, or is only with other guards."""
-        known = self._specialised.setdefault(call.key, Forms())
+        known = self._specialised.setdefault(call.key, Specialised())
         mine = (threading.get_ident(), threading.Event())
         while True:
             with self._lock:
@@ -155,7 +139,7 @@ class CompiledFunction:
                     self._pending[call.key] = mine
                     break
             if run is not None:
-                return _run(run, call)
+                return run_form(run, call)
             assert pending is not None
             pending[1].wait()
         run = before = failed = None
@@ -181,9 +165,9 @@ class CompiledFunction:
             remember = partial(known.add, getattr(failed, "guards", {}))
             return fall_back(failed, call, self._by_numpy, remember, self._label)
         assert run is not None
-        return _run(run, call)
+        return run_form(run, call)
 
-    def _capture(self, call: _Call) -> Capture:
+    def _capture(self, call: Call) -> Capture:
         args, _ = call.arguments()
         names = self._names(len(args))
         fixed = {name: value for name, _, value in call.static}
@@ -196,7 +180,7 @@ class CompiledFunction:
         made = capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
         return made if self._options.boundscheck else replace(made, graph=unchecked(made.graph))
 
-    def _paths(self, call: _Call) -> list[str]:
+    def _paths(self, call: Call) -> list[str]:
         """How the user would write each leaf."""
         args, kwargs = call.arguments()
         paths = []
@@ -206,7 +190,7 @@ class CompiledFunction:
             paths += tree.structure(kwargs[name]).paths(name)
         return paths
 
-    def _donated(self, call: _Call, made: Capture) -> set[int]:
+    def _donated(self, call: Call, made: Capture) -> set[int]:
         """Positions of leaves that are donated and not returned as they are."""
         if not self._options.donate:
             return set()
@@ -225,7 +209,7 @@ class CompiledFunction:
         """Inputs whose buffers results may take: those donated, and, by what they shall hold, those written."""
         return frozenset({*(donated - {i for i, _ in made.stores}), *made.stores})
 
-    def _compile(self, call: _Call, made: Capture, known: Forms, capture_seconds: float) -> Runner:
+    def _compile(self, call: Call, made: Capture, known: Specialised, capture_seconds: float) -> Runner:
         times.info("%s: captured %d ops in %.2f ms", self._label, len(made.graph.ops), capture_seconds * 1e3)
         start = time.perf_counter()
         donated, like = self._donated(call, made), call.again([])
@@ -244,7 +228,10 @@ class CompiledFunction:
             executable=executable,
             boundscheck=self._options.boundscheck,
         )
+        direct = self._made_direct(call, made, donated, executable, origins)
         with self._lock:
+            if direct is not None:
+                self._direct = (direct, *self._direct[: _MOST_DIRECT - 1])
             known.add(made.guards, run)
             self._made.append(shown)
             if not known.guarded:
@@ -253,7 +240,21 @@ class CompiledFunction:
                 self._runners[call.key] = self._guarded(known, like)
         return run
 
-    def _overlapping(self, call: _Call) -> Runner:
+    def _made_direct(
+        self, call: Call, made: Capture, donated: set[int], executable: Any, origins: Origins
+    ) -> Callable[..., Any] | None:
+        """The way of such calls without Python, if there is one."""
+        make: Callable[..., Any] | None = getattr(executable, "direct", None)
+        args, _ = call.arguments()
+        fixed = {name: value for name, _, value in call.static}
+        static = {n: fixed[name] for n, name in enumerate(self._names(len(args))) if name in fixed}
+        if make is None or len(static) < len(fixed):
+            return None
+        said = boundary(made, call.spec, call.leaves, donated, static)
+        direct = make(said) if said is not None else None
+        return checking(direct, origins) if direct is not None and origins else direct
+
+    def _overlapping(self, call: Call) -> Runner:
         """What is run when an array that is written shares memory with another: the function itself."""
         warned = False
 
@@ -266,7 +267,7 @@ class CompiledFunction:
 
         return run
 
-    def _by_numpy(self, call: _Call) -> Any:
+    def _by_numpy(self, call: Call) -> Any:
         """The function itself, with the arguments of a call."""
         if call.given is not None:
             return self._function(*call.given[0], **call.given[1])
@@ -276,7 +277,7 @@ class CompiledFunction:
         args = tuple(fixed.get(n, a) for n, a in zip(names, args, strict=True))
         return self._function(*args, **kwargs, **{n: v for n, v in fixed.items() if n not in names})
 
-    def _checked(self, plain: Runner, known: Forms, call: _Call) -> Runner:
+    def _checked(self, plain: Runner, known: Specialised, call: Call) -> Runner:
         """A runner that captures anew when what the function closes over has changed."""
 
         def run(leaves: Leaves) -> Any:
@@ -288,7 +289,7 @@ class CompiledFunction:
 
         return run
 
-    def _drop(self, run: Runner, known: Forms) -> None:
+    def _drop(self, run: Runner, known: Specialised) -> None:
         with self._lock:
             known.remove(run)
             self._runners = {k: r for k, r in self._runners.items() if r is not run}
@@ -298,13 +299,13 @@ class CompiledFunction:
             log.warning("%s was captured anew %d times, as what it closes over changes: make it an argument",
                         self, dropped)  # fmt: skip
 
-    def _guarded(self, known: Forms, call: _Call) -> Runner:
+    def _guarded(self, known: Specialised, call: Call) -> Runner:
         """The runner of a key whose captures looked at Python values."""
 
         def run(leaves: Leaves) -> Any:
             found = known.find(leaves)
             again = call.again(leaves)
-            return _run(found, again) if found is not None else self._first_call(again)
+            return run_form(found, again) if found is not None else self._first_call(again)
 
         return run
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.frontend.errors import IndexingError, ShapeError, UnsupportedError, message
-from weft.frontend.lengths import Length, add, agreed, difference, i64, least, most, place_of, same, sub
+from weft.frontend.lengths import Length, add, agreed, i64, least, most, place_of, room_between, same, sub
 from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
 from weft.ir import ops
 
@@ -164,8 +164,10 @@ def part_of(x: Tracer, s: slice, axis: int) -> Part:
     start: Length = 0 if first is None else place_of(_bound(first), n, behind)
     stop: Length = n if last is None else place_of(_bound(last), n, behind)
     length = stop if same(start, 0) else most(sub(stop, start), 0)
-    count = difference(last, first)
-    return Part(start, length, size) if count is None or not 0 <= count <= size else Part(start, length, count, True)
+    room = room_between(last, first)
+    if room is None or room[0] > size:
+        return Part(start, length, size)
+    return Part(start, length, max(room[0], 0), room[1] and room[0] >= 0)
 
 
 def _bound(s: Any) -> Length:

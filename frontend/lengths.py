@@ -91,9 +91,70 @@ def _linear(trace: Trace, value: Value) -> tuple[dict[Value, int], int]:
     return {v: n for v, n in total.items() if n}, c + sign * d
 
 
-def difference(stop: Any, start: Any) -> int | None:
-    """stop - start, where that is a number whatever they are."""
+def room_between(stop: Any, start: Any) -> tuple[int, bool] | None:
+    """How far `stop` can be behind `start` at most, if that is a number whatever they are; and whether it always is.
+
+    `x[max(t - 4, 0) : t + 5]` has at most 9 elements, as it starts no earlier than at t - 4. (If t + 5 could be
+    negative, it would count from the end.)
+    """
     if type(stop) is not Tracer or type(start) is not Tracer or stop.home is not start.home:
         return None
-    (a, c), (b, d) = _linear(stop.home, stop.value), _linear(start.home, start.value)
-    return c - d if a == b else None
+    trace, found = stop.home, []
+    least = least_of(stop)
+    counts_from_start = least is not None and least >= 0
+    for i, b in enumerate(_never_beyond(trace, stop.value, "minimum")):
+        for j, a in enumerate(_never_beyond(trace, start.value, "maximum")):
+            (left, c), (right, d) = _linear(trace, b), _linear(trace, a)
+            is_exact = not i and not j
+            if left == right and (counts_from_start or (is_exact and c >= d)):
+                found.append((c - d, is_exact))
+    return min(found, key=lambda room: room[0], default=None)
+
+
+Range = tuple[int | None, int | None]  # least and greatest, as far as they are known
+
+
+def least_of(x: Any) -> int | None:
+    """A number that an integer is not below."""
+    return _range(x.home, x.value)[0] if type(x) is Tracer else int(x)
+
+
+def greatest_of(x: Any) -> int | None:
+    return _range(x.home, x.value)[1] if type(x) is Tracer else int(x)
+
+
+def _range(trace: Trace, value: Value) -> Range:
+    known = trace.ranges.get(value)
+    if known is not None:
+        return known
+    op = trace.maker(value)
+    if op is not None and op.kind.name in ("minimum", "maximum", "where"):
+        lows, highs = zip(*(_range(trace, v) for v in op.operands[-2:]), strict=True)
+        return min(lows) if None not in lows else None, max(highs) if None not in highs else None
+    terms, const = _linear(trace, value)
+    if value in terms:
+        return None, None
+    low: int | None = const
+    high: int | None = const
+    for v, k in terms.items():
+        ends = _range(trace, v) if k > 0 else _range(trace, v)[::-1]
+        low = None if low is None or ends[0] is None else low + k * ends[0]
+        high = None if high is None or ends[1] is None else high + k * ends[1]
+    return low, high
+
+
+def _never_beyond(trace: Trace, value: Value, extreme: str) -> list[Value]:
+    """A value and its operands, where it is their `minimum` (or `maximum`), of which it is never on the other side."""
+    op = trace.maker(value)
+    if op is None:
+        return [value]
+    if op.kind.name == extreme:
+        return [value, *op.operands]
+    test = trace.maker(op.operands[0]) if op.kind.name == "where" else None
+    if test is None or set(op.operands[1:]) != set(test.operands):
+        return [value]
+    below = test.kind.name in ("less", "less_equal")
+    if not below and test.kind.name not in ("greater", "greater_equal"):
+        return [value]
+    takes_first = op.operands[1:] == test.operands  # `p if p < q else q`, as Python's min and max
+    return [value, *test.operands] if (below == takes_first) == (extreme == "minimum") else [value]

@@ -21,6 +21,7 @@ from weft.frontend import tree
 from weft.frontend.arguments import identifier
 from weft.frontend.capture import Abstract, Trace, youngest
 from weft.frontend.errors import ControlFlowError, message
+from weft.frontend.lengths import Range, greatest_of, least_of
 from weft.frontend.region_parts import (
     Body,
     Key,
@@ -76,9 +77,9 @@ class Carry:
         self._stale: dict[Storage, Value] = {}  # arrays that only the variables may read here, and what stands for them
         self.again = False
 
-    def run(self, name: str, body: Callable[..., Any], index: bool = False) -> Body:
-        """Capture `body`, called with the loop's index if it has one. The region returns what is carried; if
-        `again` is true afterwards it is of no use."""
+    def run(self, name: str, body: Callable[..., Any], index: Range | None = None) -> Body:
+        """Capture `body`, called with the loop's index if it has one (`index`: its range). The region returns what is
+        carried; if `again` is true afterwards it is of no use."""
         with Trace(name, region=True) as trace:
             given, inputs = self._enter(trace, index)
             try:
@@ -100,7 +101,7 @@ class Carry:
     def test(self, name: str, test: Callable[[], Any]) -> Body:
         """Capture a loop's condition, which must leave the variables and arrays alone."""
         with Trace(name, region=True) as trace:
-            _, inputs = self._enter(trace, False)
+            _, inputs = self._enter(trace)
             try:
                 holds = truth_of(test(), trace)
                 if any(s.value is not v for s, v in zip(self.arrays, inputs[len(inputs) - len(self.arrays) :],
@@ -112,11 +113,12 @@ class Carry:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
 
-    def _enter(self, trace: Trace, index: bool) -> tuple[list[Tracer], list[Value]]:
+    def _enter(self, trace: Trace, index: Range | None = None) -> tuple[list[Tracer], list[Value]]:
         """Trace the index and all that is carried, and put it in place."""
         inputs, given = [], []
-        if index:
+        if index is not None:
             inputs.append(trace.input(TensorType("i64"), Abstract("the loop's variable", True), "i"))
+            trace.ranges[inputs[-1]] = index
             given.append(Tracer(trace, inputs[-1], int))
         leaves = {}
         for key, leaf in self.carried.items():
@@ -331,35 +333,62 @@ def _settled(carry: Carry, capture: Callable[[], list[Body]]) -> list[Body]:
 
 
 def while_loop(
-    test: Callable[[], Any], body: Callable[[], Any], state: State, trips: Trips | None = None
+    test: Callable[[], Any],
+    body: Callable[[], Any],
+    state: State,
+    checkpoint: int | str | None = None,
+    trips: Trips | None = None,
 ) -> None:
     """`while test(): body()`."""
     carry = Carry(state, "the loop", False, trips)
     bodies = _settled(carry, lambda: [carry.test("test", test), carry.run("body", body)])
     if carry.rotations and trips is None:
-        _counted(test, body, state)
+        _counted(test, body, state, checkpoint)
         return
     count = len(carry.carried) + len(carry.arrays)
-    emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count)
+    kept = _kept(checkpoint)
+    emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count, **kept)
 
 
-def for_loop(start: Any, stop: Any, step: int, body: Callable[[Tracer], Any], state: State) -> None:
+def _kept(checkpoint: int | str | None) -> dict[str, int | str]:
+    """The attribute that says what a loop's gradient keeps."""
+    return {} if checkpoint is None else {"checkpoint": checkpoint}
+
+
+def for_loop(
+    start: Any,
+    stop: Any,
+    step: int,
+    body: Callable[[Tracer], Any],
+    state: State,
+    checkpoint: int | str | None = None,
+) -> None:
     """`for i in range(start, stop, step): body(i)`; start and stop may be traced."""
     known = type(start) is int and type(stop) is int
     count_of = lambda: len(range(start, stop, step)) if known else _trips(start, stop, step)  # noqa: E731
     carry = Carry(state, "the loop", known and len(range(start, stop, step)) > 0, count_of)
-    bodies = _settled(carry, lambda: [carry.run("body", body, index=True)])
+    first, last = (start, stop) if step > 0 else (stop, start)
+    most = greatest_of(last)
+    index = least_of(first), most if most is None or step < 0 else most - 1
+    bodies = _settled(carry, lambda: [carry.run("body", body, index)])
     count = len(carry.carried) + len(carry.arrays)
 
     def operands(parent: Trace) -> list[Value]:
         anchor = anchor_in(parent)
         return [*(read(parent, cast(as_tracer(b, anchor), "i64")) for b in (start, stop)), *carry.first(parent)]
 
-    emit_op("for_loop", bodies, ("body",), operands, carry.names, carry.settle, carried=count, step=step)
+    kept = _kept(checkpoint)
+    emit_op("for_loop", bodies, ("body",), operands, carry.names, carry.settle, carried=count, step=step, **kept)
 
 
 def for_loop_while(
-    start: Any, stop: Any, step: int, go: Callable[[], Any], body: Callable[[Tracer], Any], state: State
+    start: Any,
+    stop: Any,
+    step: int,
+    go: Callable[[], Any],
+    body: Callable[[Tracer], Any],
+    state: State,
+    checkpoint: int | str | None = None,
 ) -> None:
     """As `for_loop`, until `go()` is false after a trip: the loop has a `break`, and is a while loop."""
     index, both = _with_variable(state, "index__", start)
@@ -377,10 +406,12 @@ def for_loop_while(
         body(i)
         index[0] = i + step
 
-    while_loop(test, trip, both, lambda: (index[0] - start) // step)
+    while_loop(test, trip, both, checkpoint, lambda: (index[0] - start) // step)
 
 
-def _counted(test: Callable[[], Any], body: Callable[[], Any], state: State) -> None:
+def _counted(
+    test: Callable[[], Any], body: Callable[[], Any], state: State, checkpoint: int | str | None = None
+) -> None:
     """As `while_loop`, with its trips counted."""
     count, both = _with_variable(state, "trips__", 0)
 
@@ -389,7 +420,7 @@ def _counted(test: Callable[[], Any], body: Callable[[], Any], state: State) -> 
         body()
         count[0] = before + 1
 
-    while_loop(test, trip, both, lambda: count[0])
+    while_loop(test, trip, both, checkpoint, lambda: count[0])
 
 
 def _with_variable(state: State, name: str, value: Any) -> tuple[list[Any], State]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from weft.frontend.origins import Origins, Stale
 from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
+from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Value
 
 Leaves = list[Any]
@@ -126,7 +127,7 @@ def capture(
             else:
                 foreign.append((w.target, len(outputs)))
             outputs.append(w.value)
-        graph = trace.finish(outputs)
+        graph = _settled(trace.finish(outputs), trace.guards)
     randomness.note_state(drawn, trace)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
@@ -143,6 +144,16 @@ def _failing(trace: Trace) -> Iterator[None]:
         for array, held in trace.overwritten.values():
             array[...] = held
         raise
+
+
+def _settled(graph: Graph, guards: dict[int, bool | int | float]) -> Graph:
+    """The graph for the very numbers that it is guarded by: they are constants to its ops, no inputs."""
+    build = Builder(graph.name)
+    constant = {graph.inputs[i]: build.constant(x, graph.inputs[i].dtype).value for i, x in guards.items()}
+    if not constant:
+        return graph
+    ops = [replace(op, operands=tuple([constant.get(v, v) for v in op.operands])) for op in graph.ops]
+    return Graph(graph.name, graph.inputs, (*build.ops, *ops), graph.outputs)
 
 
 def _examined(trace: Trace) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -48,7 +48,8 @@ class OpDef:
     reference(*arrays, **attrs) -> array: what it means. numpy: the NumPy functions that it is.
     scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
     pull, pull_into, push, linear: derivative, see the module. domain: (low, high) of test samples, one per operand or
-    one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
+    one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f". optional: attributes that
+    it may have besides `attr_names`.
     """
 
     name: str
@@ -65,6 +66,7 @@ class OpDef:
     domain: Any = (-2.0, 2.0)
     dtypes: str = "biuf"
     attr_names: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 

@@ -447,6 +447,21 @@ def test_what_goes_on_after_an_error_stays_in_its_array():
     np.testing.assert_array_equal(around[others], others)
 
 
+def test_how_large_a_part_can_be():
+    """The array, or what its bounds are apart, from whichever side they are cut off."""
+
+    def f(x):
+        total = 0.0
+        for t in rolled(range(len(x))):
+            total = total + x[max(t - 2, 0) : t + 3].sum() + x[t : min(t + 4, 9)].sum() + x[t:].sum()
+            total = total + x[np.maximum(t - 1, 1) : 2 * t - t + 2].sum()
+        return total
+
+    text = str(weft.compile(f).lower(X).trace)
+    assert re.findall(r"moving_slice\(.*sizes=\((\d+),\)\)", text) == ["5", "4", "11", "3"]
+    same(f, X)
+
+
 def test_a_size_that_fits_is_fixed():
     """Where nothing is cut off `x[t:t + k]` is an array of k elements, which may be kept and returned."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from weft.frontend import errors, tree
-    from weft.frontend.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
+    from weft.frontend.control import associative_scan, checkpoint, cond, fori_loop, map, scan, switch, while_loop
     from weft.frontend.convert.iteration import Rolled as rolled
     from weft.frontend.convert.iteration import Unrolled as unroll
     from weft.frontend.errors import FallbackWarning, WeftError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "FallbackWarning", "WeftError", "associative_scan", "compile", "cond", "errors", "fori_loop", "grad", "jvp", "map",
-    "rolled", "scan", "switch", "tree", "unroll", "value_and_grad", "vjp", "while_loop",
+    "FallbackWarning", "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "fori_loop", "grad",
+    "jvp", "map", "rolled", "scan", "switch", "tree", "unroll", "value_and_grad", "vjp", "while_loop",
 ]  # fmt: skip
 
 # Public name -> (module, name there; "" for the module itself).
@@ -37,7 +37,7 @@ _WHERE = {
     "jvp": ("weft.frontend.transforms", "jvp"),
     **{
         name: ("weft.frontend.control", name)
-        for name in ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
+        for name in ("associative_scan", "checkpoint", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
     },
     "rolled": ("weft.frontend.convert.iteration", "Rolled"),
     "unroll": ("weft.frontend.convert.iteration", "Unrolled"),

@@ -1,15 +1,36 @@
-"""The compiled forms of a function: for each kind of arguments those that differ in the Python values they are for."""
+"""What a compiled function was compiled for: one form per kind of arguments and per value of the guards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from weft.frontend import tree
 from weft.frontend.fallback import ByNumpy
 from weft.frontend.specialise import Leaves, Runner, guard_key
 
 Form = Runner | ByNumpy
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Call:
+    """The arguments of one call, taken apart. spec: the structure of (positional, keywords), in which None
+    stands for a static argument. static: (name, class, value) of those. given: the arguments themselves."""
+
+    key: tuple[Any, ...]
+    spec: tree.TreeDef
+    leaves: Leaves
+    static: tuple[tuple[str, type, Any], ...]
+    given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def again(self, leaves: Leaves) -> Call:
+        """A call of this kind with other leaves."""
+        return replace(self, leaves=leaves, given=None)
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = tree.unflatten(self.spec, self.leaves)
+        return args, kwargs
 
 
 @dataclass(frozen=True)
@@ -32,7 +53,7 @@ class Specialisation:
         return f"{', '.join([*self.arguments, *fixed])}: {took}"
 
 
-class Forms:
+class Specialised:
     """All compiled forms for one key: they differ in the Python values that they are guarded by."""
 
     def __init__(self) -> None:
@@ -60,3 +81,7 @@ class Forms:
     @property
     def guarded(self) -> bool:
         return any(positions for positions in self.groups)
+
+
+def run_form(form: Form, call: Call) -> Any:
+    return form.run(call) if isinstance(form, ByNumpy) else form(call.leaves)
