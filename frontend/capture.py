@@ -112,10 +112,11 @@ class Guarded:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Abstract:
-    """`path`: how the user writes it; `loop`: it changes from trip to trip of a loop."""
+    """`path`: how the user writes it; `loop`: it changes from trip to trip of a loop, `mapped`: from lane to lane."""
 
     path: str = ""
     loop: bool = False
+    mapped: bool = False
 
 
 Source = Known | Outer | Guarded | Abstract
@@ -133,7 +134,7 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "extents", "ranges", "journal", "tried", "variables", "compiled",
+                 "lifted", "constants", "extents", "ranges", "rowmajor", "journal", "tried", "variables", "compiled",
                  "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False, compiled: bool = False) -> None:
@@ -149,6 +150,7 @@ class Trace:
         self.arrays: dict[int, tuple[np.ndarray, Storage, Value]] = {}  # the array is kept alive
         self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
         self.overwritten: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise
+        self.rowmajor: set[Storage] = set()  # arguments of which a reshape was taken for the view that it then is
         self.ranges: dict[Value, tuple[int | None, int | None]] = {}  # of loops' variables, see `lengths`
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.tried: set[Op] = set()
@@ -263,21 +265,17 @@ class Trace:
         return value
 
     def finish(self, outputs: Sequence[Value]) -> Graph:
-        """End the capture. Numbers that nothing reads are left out: they were met on the way."""
+        """End the capture."""
         self.active = False
         graph = self.builder.finish(outputs)
-        ops = self.ops_for(graph.outputs)
-        used = Graph(graph.name, graph.inputs, ops, graph.outputs).uses()
-        ops = tuple(op for op in ops if op.kind.name != "constant" or op.result in used)
-        return Graph(graph.name, graph.inputs, ops, graph.outputs)
+        return Graph(graph.name, graph.inputs, self.ops_for(graph.outputs), graph.outputs)
 
     def ops_for(self, outputs: Sequence[Value]) -> tuple[Op, ...]:
-        """The ops, without those that only a failed try has asked for."""
-        if not self.tried:
-            return tuple(self.builder.ops)
+        """The ops, without those that only a failed try has asked for, and numbers that were met on the way."""
         used, found = set(outputs), []
         for op in reversed(self.builder.ops):
-            if op not in self.tried or not used.isdisjoint(op.results):
+            kept = op not in self.tried and op.kind.name != "constant"
+            if kept or not used.isdisjoint(op.results):
                 used.update(op.operands)
                 found.append(op)
         return tuple(reversed(found))
@@ -437,10 +435,15 @@ def _blocked_message(value: Value, made: Op | None, source: Value, kind: Source,
     if source not in values:
         path = kind.path if isinstance(kind, Abstract) else source.name
         values.append(f"it depends on the array argument {path or source.name}: {type_text(source.type)}")
+    mapped = isinstance(kind, Abstract) and kind.mapped
     advice = (
-        "Under weft.compile an array has no value while the function is traced.\n"
+        f"Under {'weft.vmap' if mapped else 'weft.compile'} an array has no value while the function is traced.\n"
         f"{_ADVICE[asked]}\n"
-        "For a setting, pass a Python number: the function is then compiled for each value of it."
+    )
+    advice += (
+        "A setting that is one for all lanes has its value, with None in in_axes."
+        if mapped
+        else "For a setting, pass a Python number: the function is then compiled for each value of it."
     )
     problem = "branches on a traced array" if asked == "bool" else f"needs the {asked or 'value'} of a traced array"
     return message(problem, values, advice)

@@ -43,7 +43,8 @@ class Capture:
     of the k-th leaf of the result, ("constant", obj) or ("fresh", array). stores: (input, output) positions of
     the arrays that the function writes, and what it leaves in them. guards: leaf position -> the Python scalar
     that the capture looked at. outer: whether it depends on a capture around it, so that it can't be compiled
-    on its own. examined: arrays, and what they held when the course of the capture depended on it.
+    on its own. examined: arrays, and what they held when the course of the capture depended on it. rowmajor:
+    positions of arrays that are taken to lie in row-major order.
     """
 
     graph: Graph
@@ -55,6 +56,7 @@ class Capture:
     examined: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     stores: list[tuple[int, int]] = field(default_factory=list)
     foreign: list[tuple[Any, int]] = field(default_factory=list)  # likewise, of captures around this one
+    rowmajor: list[int] = field(default_factory=list)
 
     @property
     def outer(self) -> bool:
@@ -118,6 +120,7 @@ def capture(
             if t.storage.value is not value and isinstance(leaves[i], np.ndarray):
                 stores.append((i, len(outputs)))
                 outputs.append(t.storage.value)
+        rowmajor = [i for i, t in enumerate(tracers) if t.storage in trace.rowmajor]
         foreign: list[tuple[Any, int]] = []
         inputs = {id(s.array): n for n, s in enumerate(map(trace.sources.get, trace.builder.inputs))
                   if isinstance(s, Known)}  # fmt: skip
@@ -131,7 +134,8 @@ def capture(
     randomness.note_state(drawn, trace)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
-    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign)
+    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign,
+                   rowmajor)  # fmt: skip
 
 
 @contextmanager
@@ -253,7 +257,7 @@ def runner(
 
     The runner raises Stale when something that the capture relied on has changed. Arrays that it examined are
     looked for, and looked at, at each call. `overlapping` is run in its place when an array that the function
-    writes shares memory with another.
+    writes shares memory with another, or does not lie as it was taken to.
     """
     scalars = [
         (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
@@ -305,10 +309,13 @@ def _storing(
     """The runner of a function that writes arrays of its caller's, or that it closes over."""
     stores = captured.stores
     written = [i for i, _ in stores]
+    rowmajor = frozenset(captured.rowmajor)
 
     def run(given: Leaves) -> Any:
         arrays = feed(given)
         for i in written:
+            if i in rowmajor and not arrays[i].flags.c_contiguous:
+                return overlapping(given)
             if not arrays[i].flags.writeable:
                 raise ValueError(f"assignment destination is read-only: input {captured.graph.inputs[i].name or i}")
             for k, other in enumerate(arrays):

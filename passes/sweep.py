@@ -14,7 +14,7 @@ import numpy as np
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Op, Value
 from weft.ir.ops.movement import broadcast, pad, unbroadcast
-from weft.ir.ops.stack import stack_new, zeros
+from weft.ir.ops.stack import pop, stack_new, zeros
 from weft.ir.ops.update import update
 
 # What writes a window, and what reads it.
@@ -64,7 +64,8 @@ class Sweep:
     def run(self, ops: Sequence[Op]) -> None:
         self.maker = {r: op for op in ops for r in op.results}
         for op in reversed(ops):
-            if any(r in self.adjoint for r in op.results) and any(v in self.active for v in op.operands):
+            has_adjoint = op.kind is pop or any(r in self.adjoint for r in op.results)  # of a pop, a record: of zeros
+            if has_adjoint and any(v in self.active for v in op.operands):
                 self.build.location = op.location
                 self._name(op)
                 self.nested(op, self) if op.regions else self._pull(op)
