@@ -347,3 +347,18 @@ def test_a_failed_try_leaves_no_ops():
         assert str(tried) == str(never).replace("def lambda_(", f"def {f.__name__}(")
         got, want = weft.compile(f, static_argnames="trips")(V[:6].copy(), range(12)), f(V[:6].copy(), range(12))
         np.testing.assert_allclose(got, want)
+
+
+def yielding(x):
+    for i in range(3):
+        yield x[i] * 2
+
+
+def test_a_generator_is_no_result():
+    """Used as a loop it is fine; returned, its body would run too late."""
+    assert interpreted(lambda x: sum(yielding(x)))(V) == sum(yielding(V))
+    line = yielding.__code__.co_firstlineno
+    for f in (yielding, lambda x: (x.sum(), yielding(x))):
+        with pytest.raises(errors.ControlFlowError, match="yield") as caught:
+            interpreted(f)(V)
+        assert f"test_convert.py:{line}: `yielding`" in str(caught.value)
