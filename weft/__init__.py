@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weft.frontend.control import associative_scan, checkpoint, cond, fori_loop, map, scan, switch, while_loop
     from weft.frontend.convert.iteration import Rolled as rolled
     from weft.frontend.convert.iteration import Unrolled as unroll
-    from weft.frontend.errors import WeftError
+    from weft.frontend.errors import FallbackWarning, WeftError
     from weft.frontend.jacobian import hessian, jacfwd, jacobian, jacrev
     from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
     from weft.frontend.vectorise import vmap
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "explain", "fori_loop", "grad",
-    "hessian", "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "threads", "tree", "unroll",
+    "FallbackWarning", "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "explain",
+    "fori_loop", "grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "threads",
+    "tree", "unroll",
     "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
 
@@ -53,6 +54,7 @@ _WHERE = {
     "threads": ("weft.runtime.pool", "limited"),
     "tree": ("weft.frontend.tree", ""),
     "errors": ("weft.frontend.errors", ""),
+    "FallbackWarning": ("weft.frontend.errors", "FallbackWarning"),
     "WeftError": ("weft.frontend.errors", "WeftError"),
 }
 
