@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400  # numpy's flag bits
-TUPLE_ITEMS, ARRAY_DATA, ARRAY_FLAGS = 24, 16, 64  # byte offsets in CPython's and NumPy's structs
+# Byte offsets in CPython's and NumPy's structs.
+OBJECT_TYPE, TUPLE_ITEMS = 8, 24
+ARRAY_DATA, ARRAY_NDIM, ARRAY_DIMS, ARRAY_BASE, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 48, 56, 64
 COPY = 1  # an argument is not as kernels read it: to be copied first
 OUT_OF_BOUNDS = 2  # an index was; which is in the step's record of errors
 NO_MEMORY = 3

@@ -83,6 +83,10 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
                 total = total + at * stride
             found.walks.append({place[name]: c for name, c in total.terms})
             return
+        if op.kind.name == "limit":
+            found.axes.update(place[name] for name, _ in index[op.attrs["axis"]].terms)
+            flat(op.operands[0], index)
+            return
         if op.kind.name == "moving_slice":  # an axis that ends early has a loop of its own
             for at, n, size in zip(index, halves(op.operands[1:])[1], op.attrs["sizes"], strict=True):
                 if lengths.moves(n, size):
@@ -105,7 +109,7 @@ def rigid_axes(graph: Graph, space: Space) -> Rigid:
         axes = space.axes.get(op.result)
         if axes is not None and is_free(op) and op.kind.name not in ("broadcast", "transpose", "reshape", "constant"):
             flat(op.result, [Affine() if a is None else var(f"@{a}") for a in axes])
-        if op.kind.name == "limit":
+        if op.kind.name == "limit" and op.result in space.axes:
             found.axes.update(a for a in (space.axes[op.result][op.attrs["axis"]],) if a is not None)
         if op.kind.name in ("argmax", "argmin"):
             found.axes.update(a for a in space.of(op, 0) if a is not None)
@@ -193,6 +197,10 @@ class Reader:
             x, *starts = op.operands
             moved = [at + self.start(s) for at, s in zip(index, starts, strict=True)]
             return self.element(x, moved, scope)
+        if name == "limit":
+            x, fill, n = op.operands
+            is_before = self.before(index[attrs["axis"]], n, scope)
+            return self.choose(is_before, self.element(x, index, scope), self.element(fill, [], scope), v.dtype, scope)
         if name == "moving_slice":
             return self._moving(op, index, scope)
         # computed in this kernel: at this very place of the iteration space

@@ -5,13 +5,12 @@
       y[c] = x[clamp(c - 2)] if ok else 0        for c in [998, 1000): y[c] = 0
 
 Padding and concatenation, and so the gradients of slices, read through such tests. Within a segment every test and
-every clamp is decided by the loop's bounds, which LLVM sees: what is left is a loop over contiguous elements. The body
-is the same in all of them.
+every clamp of the loop's variable is decided, and said to be: what is left is a loop over contiguous elements.
 """
 
 from __future__ import annotations
 
-from weft.codegen.kernel import Affine, For, Index, InRange, Statement, var
+from weft.codegen.kernel import Affine, Constant, For, Index, InRange, Statement, var
 from weft.codegen.reading import Names
 
 MOST = 7  # segments: beyond that, only the longest is cut out
@@ -41,7 +40,34 @@ def cut(loop: For, count: int, names: Names) -> list[Statement]:
             name = names.fresh("to")
             found.append(Index(name, "min", stop, Affine(hi)))
             stop = var(name)
-        found.append(For(loop.var, start, stop, loop.body, loop.step, loop.vector))
+        found.append(For(loop.var, start, stop, _decided(loop, lo, hi), loop.step, loop.vector))
+    return found
+
+
+def _decided(loop: For, lo: int, hi: int) -> list[Statement]:
+    """The body where the variable is in [lo, hi)."""
+    known = {loop.var: var(loop.var)}  # names that are affine in it
+
+    def ends(value: Affine) -> tuple[int, int] | None:
+        if any(name not in known for name, _ in value.terms):
+            return None
+        value = value.substitute(known)
+        k = value.coefficient(loop.var)
+        return tuple(sorted((value.const + k * lo, value.const + k * (hi - 1))))  # type: ignore[return-value]
+
+    found: list[Statement] = []
+    for s in loop.body:
+        if isinstance(s, InRange) and (at := ends(s.value)) is not None:
+            inside, outside = s.low <= at[0] and at[1] < s.high, at[1] < s.low or s.high <= at[0]
+            s = Constant(s.target, "bool", inside) if inside or outside else s
+        elif isinstance(s, Index) and s.op in ("min", "max"):
+            a, b = (s.a, s.b) if s.op == "min" else (s.b, s.a)
+            first, second = ends(a), ends(b)
+            if first is not None and second is not None and (first[1] <= second[0] or second[1] <= first[0]):
+                same = s.a if first[1] <= second[0] else s.b
+                s = Index(s.target, s.op, same, same)
+                known[s.target] = same.substitute(known)
+        found.append(s)
     return found
 
 

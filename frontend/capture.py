@@ -125,7 +125,8 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "extents", "ranges", "journal", "_known", "_made", "_numbered")  # fmt: skip
+                 "lifted", "constants", "extents", "ranges", "rowmajor", "journal", "_known", "_made",
+                 "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -137,6 +138,7 @@ class Trace:
         self.arrays: dict[int, tuple[np.ndarray, Storage, Value]] = {}  # the array is kept alive
         self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
         self.overwritten: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise
+        self.rowmajor: set[Storage] = set()  # arguments of which a reshape was taken for the view that it then is
         self.ranges: dict[Value, tuple[int | None, int | None]] = {}  # of loops' variables, see `lengths`
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.lifted: dict[Value, Value] = {}

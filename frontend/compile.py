@@ -25,70 +25,26 @@ import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
+from weft.frontend.boundary import boundary, checking
 from weft.frontend.convert import hooks
 from weft.frontend.errors import ArgumentError
 from weft.frontend.numpy_api import surface
 from weft.frontend.options import Options, as_tuple, unhashable
-from weft.frontend.origins import Stale
+from weft.frontend.origins import Origins, Stale
 from weft.frontend.origins import find as find_origins
-from weft.frontend.specialise import Capture, Leaves, Runner, capture, guard_key, runner, signature_key
+from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, signature_key
+from weft.frontend.specialised import Specialisation, Specialised
 from weft.frontend.tracer import Tracer
+from weft.ir.boundary import MISSED
 
 __all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
 
 CompileGraph = Callable[..., Any]
 _flatten = tree.flatten
 _LEAF = tree.structure(0)
+_MOST_DIRECT = 4  # kinds of arguments that a function tries without Python, the latest first
 log = logging.getLogger("weft")
 times = logging.getLogger("weft.pipeline")
-
-
-@dataclass(frozen=True)
-class Specialisation:
-    """One compiled form of a function: the types of its arguments, the Python values that it was compiled
-    for, and the seconds that capturing and compiling took."""
-
-    arguments: tuple[str, ...]
-    static: tuple[tuple[str, Any], ...]
-    guards: tuple[tuple[str, Any], ...]
-    capture_seconds: float
-    compile_seconds: float
-    executable: Any
-
-    def __str__(self) -> str:
-        fixed = [f"{name} = {value!r}" for name, value in (*self.static, *self.guards)]
-        took = f"captured in {self.capture_seconds * 1e3:.1f} ms, compiled in {self.compile_seconds * 1e3:.1f} ms"
-        return f"{', '.join([*self.arguments, *fixed])}: {took}"
-
-
-class _Specialised:
-    """All compiled forms for one key: they differ in the Python values that they are guarded by."""
-
-    def __init__(self) -> None:
-        self.groups: dict[tuple[int, ...], dict[tuple[Any, ...], Runner]] = {}
-
-    def find(self, leaves: Leaves) -> Runner | None:
-        for positions, known in self.groups.items():
-            found = known.get(tuple([guard_key(leaves[i]) for i in positions]))
-            if found is not None:
-                return found
-        return None
-
-    def add(self, guards: dict[int, Any], run: Runner) -> None:
-        positions = tuple(sorted(guards))
-        values = tuple([guard_key(guards[i]) for i in positions])
-        group = {**self.groups.get(positions, {}), values: run}
-        self.groups = {**self.groups, positions: group}  # another, as other threads may be reading
-
-    def remove(self, run: Runner) -> None:
-        self.groups = {
-            positions: {values: r for values, r in group.items() if r is not run}
-            for positions, group in self.groups.items()
-        }
-
-    @property
-    def guarded(self) -> bool:
-        return any(positions for positions in self.groups)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -120,14 +76,19 @@ class CompiledFunction:
         self._signature = signature_of(function)
         self._static = options.resolve(self._signature)
         self._runners: dict[tuple[Any, ...], Runner] = {}
-        self._specialised: dict[tuple[Any, ...], _Specialised] = {}
+        self._specialised: dict[tuple[Any, ...], Specialised] = {}
         self._pending: dict[tuple[Any, ...], tuple[int, threading.Event]] = {}
         self._lock = threading.Lock()
         self._made: list[Specialisation] = []
+        self._direct: tuple[Callable[..., Any], ...] = ()
         self._dropped = 0
         self._bound: dict[int, tuple[Any, CompiledFunction]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for direct in self._direct:
+            result = direct(*args, **kwargs)
+            if result is not MISSED:
+                return result
         if kwargs or self._static:
             return self._call_general(args, kwargs)
         leaves, spec = _flatten(args)
@@ -179,7 +140,7 @@ class CompiledFunction:
 
     def _first_call(self, call: _Call) -> Any:
         """A call whose key was not seen, or is only with other guards."""
-        known = self._specialised.setdefault(call.key, _Specialised())
+        known = self._specialised.setdefault(call.key, Specialised())
         mine = (threading.get_ident(), threading.Event())
         while True:
             with self._lock:
@@ -246,7 +207,7 @@ class CompiledFunction:
         """Inputs whose buffers results may take: those donated, and, by what they shall hold, those written."""
         return frozenset({*(donated - {i for i, _ in made.stores}), *made.stores})
 
-    def _compile(self, call: _Call, made: Capture, known: _Specialised, capture_seconds: float) -> Runner:
+    def _compile(self, call: _Call, made: Capture, known: Specialised, capture_seconds: float) -> Runner:
         times.info("%s: captured %d ops in %.2f ms", self._label, len(made.graph.ops), capture_seconds * 1e3)
         start = time.perf_counter()
         donated = self._donated(call, made)
@@ -264,21 +225,40 @@ class CompiledFunction:
             compile_seconds=seconds,
             executable=executable,
         )
+        direct = self._made_direct(call, made, donated, executable, origins)
         with self._lock:
+            if direct is not None:
+                self._direct = (direct, *self._direct[: _MOST_DIRECT - 1])
             known.add(made.guards, run)
             self._made.append(shown)
             self._runners[call.key] = self._guarded(known, call) if known.guarded else run
         return run
 
+    def _made_direct(
+        self, call: _Call, made: Capture, donated: set[int], executable: Any, origins: Origins
+    ) -> Callable[..., Any] | None:
+        """The way of such calls without Python, if there is one."""
+        make: Callable[..., Any] | None = getattr(executable, "direct", None)
+        args, _ = call.arguments()
+        fixed = {name: value for name, _, value in call.static}
+        static = {n: fixed[name] for n, name in enumerate(self._names(len(args))) if name in fixed}
+        if make is None or len(static) < len(fixed):
+            return None
+        said = boundary(made, call.spec, call.leaves, donated, static)
+        direct = make(said) if said is not None else None
+        return checking(direct, origins) if direct is not None and origins else direct
+
     def _overlapping(self, call: _Call) -> Runner:
-        """What is run when an array that is written shares memory with another: the function itself."""
+        """What is run when an array that is written shares memory with another, or lies otherwise than was taken for
+        granted: the function itself."""
         warned = False
 
         def run(leaves: Leaves) -> Any:
             nonlocal warned
             if not warned:
                 warned = True
-                log.warning("%s is run by NumPy: an array that it writes shares memory with another argument", self)
+                log.warning("%s is run by NumPy: an array that it writes shares memory with another argument, or is "
+                            "reshaped and does not lie in row-major order", self)  # fmt: skip
             args, kwargs = replace(call, leaves=leaves).arguments()
             names = self._names(len(args))
             fixed = {name: value for name, _, value in call.static}
@@ -287,7 +267,7 @@ class CompiledFunction:
 
         return run
 
-    def _checked(self, plain: Runner, known: _Specialised, call: _Call) -> Runner:
+    def _checked(self, plain: Runner, known: Specialised, call: _Call) -> Runner:
         """A runner that captures anew when what the function closes over has changed."""
 
         def run(leaves: Leaves) -> Any:
@@ -299,7 +279,7 @@ class CompiledFunction:
 
         return run
 
-    def _drop(self, run: Runner, known: _Specialised) -> None:
+    def _drop(self, run: Runner, known: Specialised) -> None:
         with self._lock:
             known.remove(run)
             self._runners = {k: r for k, r in self._runners.items() if r is not run}
@@ -309,7 +289,7 @@ class CompiledFunction:
             log.warning("%s was captured anew %d times, as what it closes over changes: make it an argument",
                         self, dropped)  # fmt: skip
 
-    def _guarded(self, known: _Specialised, call: _Call) -> Runner:
+    def _guarded(self, known: Specialised, call: _Call) -> Runner:
         """The runner of a key whose captures looked at Python values."""
 
         def run(leaves: Leaves) -> Any:

@@ -1,4 +1,4 @@
-"""Control flow as functions: cond, switch, while_loop, fori_loop, scan, map, associative_scan.
+"""Control flow as functions: cond, switch, while_loop, fori_loop, scan, map, associative_scan; and checkpoint.
 
     x = weft.cond(x > 0, f, g, x)                         f(x) if x > 0 else g(x)
     x = weft.while_loop(lambda x: x > tol, step, x)       while x > tol: x = step(x)
@@ -11,6 +11,7 @@ names. Where nothing is traced they run as plain Python. Values are trees of arr
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,12 +22,13 @@ from weft.frontend import regions, tree
 from weft.frontend.branches import branch
 from weft.frontend.capture import Trace, youngest
 from weft.frontend.convert.hooks import call
+from weft.frontend.convert.iteration import as_checkpoint, item
 from weft.frontend.errors import ControlFlowError, ShapeError, message
 from weft.frontend.numpy_api import surface
 from weft.frontend.region_parts import State, Undefined, leaf_of
 from weft.frontend.tracer import Tracer, as_tracer, full
 
-__all__ = ["associative_scan", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
+__all__ = ["associative_scan", "checkpoint", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
 
 
 class _Variable:
@@ -81,12 +83,16 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     )
 
 
-def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any, checkpoint: Any = None
+) -> Any:
     """`val = init_val; while cond_fun(val): val = body_fun(val)`.
 
     `val` keeps its structure, shapes and dtypes (a Python number may become a float or an array of them in the first
-    trip). It has a gradient, forward and backward, whatever the number of trips.
+    trip). It has a gradient, forward and backward, whatever the number of trips. checkpoint: what the backward one
+    keeps, see `fori_loop`; the trips are run once more then, as their number is known only at the end.
     """
+    kept = as_checkpoint(checkpoint)
     loop = _Variable(init_val, "val")
 
     def body() -> None:
@@ -96,12 +102,20 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         while cond_fun(loop.value):
             body()
     else:
-        regions.while_loop(lambda: call(cond_fun, loop.value), body, loop.state)
+        regions.while_loop(lambda: call(cond_fun, loop.value), body, loop.state, kept)
     return loop.value
 
 
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
-    """`val = init_val; for i in range(lower, upper): val = body_fun(i, val)`."""
+def fori_loop(
+    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, checkpoint: Any = None
+) -> Any:
+    """`val = init_val; for i in range(lower, upper): val = body_fun(i, val)`.
+
+    checkpoint: what its gradient keeps: None, what it needs of each trip; a number, at most so many snapshots of
+    `val`, from which trips are run again (the fewest that can be, Griewank and Walther 2000); "sqrt" or True, in the
+    order of the square root of the trips; "64MB", as many as have room. Raises ArgumentError for all else.
+    """
+    kept = as_checkpoint(checkpoint)
     loop = _Variable(init_val, "val")
 
     def body(i: Any) -> None:
@@ -111,8 +125,29 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
         for i in range(operator.index(lower), operator.index(upper)):
             body(i)
     else:
-        regions.for_loop(lower, upper, 1, body, loop.state)
+        regions.for_loop(lower, upper, 1, body, loop.state, kept)
     return loop.value
+
+
+def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose gradient keeps its arguments alone: it is run again in the backward pass.
+
+    Its result is a tree of arrays and numbers. Raises ControlFlowError where it is not.
+    """
+
+    @functools.wraps(function, updated=())
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if youngest() is None:
+            return function(*args, **kwargs)
+        result = _Variable(Undefined("result"), "result")
+
+        def body(_: Any) -> None:
+            result.value = call(function, *args, **kwargs)
+
+        regions.for_loop(0, 1, 1, body, result.state, checkpoint=1)
+        return result.value
+
+    return run
 
 
 def scan(
@@ -121,15 +156,18 @@ def scan(
     xs: Any = None,
     length: int | None = None,
     reverse: bool = False,
+    checkpoint: Any = None,
 ) -> tuple[Any, Any]:
     """`(carry, ys)`: `carry, y = f(carry, x)` for each row x of the arrays of the tree `xs`, first to last or, with
     `reverse`, last to first; `ys` are the rows y, stacked in the order of xs.
 
-    Without `xs`, f gets None `length` times. Raises ShapeError when the arrays differ in length.
+    Without `xs`, f gets None `length` times. checkpoint: what its gradient keeps, see `fori_loop`. Raises ShapeError
+    when the arrays differ in length.
     """
+    kept = as_checkpoint(checkpoint)
     n = _length(xs, length)
     rows = range(n - 1, -1, -1) if reverse else range(n)
-    row = lambda i: tree.map(lambda x: x[i], xs)  # noqa: E731
+    row = lambda i: tree.map(lambda x: item(x, i), xs)  # noqa: E731
     if youngest() is None:
         carry, found = init, []
         for i in rows:
@@ -148,7 +186,7 @@ def scan(
         loop.value, y = call(f, loop.value, row(i))
         tree.map(lambda s, item: s.__setitem__(i, item), stacks, y)
 
-    regions.for_loop(rows.start, rows.stop, rows.step, body, loop.state)
+    regions.for_loop(rows.start, rows.stop, rows.step, body, loop.state, kept)
     return loop.value, stacks
 
 

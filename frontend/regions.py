@@ -248,15 +248,30 @@ def _settled(carry: Carry, capture: Callable[[], list[Body]]) -> list[Body]:
     raise ControlFlowError(message(f"the types of {names} do not settle in {carry.what}"))
 
 
-def while_loop(test: Callable[[], Any], body: Callable[[], Any], state: State) -> None:
+def while_loop(
+    test: Callable[[], Any], body: Callable[[], Any], state: State, checkpoint: int | str | None = None
+) -> None:
     """`while test(): body()`."""
     carry = Carry(state, "the loop", optional=False)
     bodies = _settled(carry, lambda: [carry.test("test", test), carry.run("body", body)])
     count = len(carry.carried) + len(carry.arrays)
-    emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count)
+    kept = _kept(checkpoint)
+    emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count, **kept)
 
 
-def for_loop(start: Any, stop: Any, step: int, body: Callable[[Tracer], Any], state: State) -> None:
+def _kept(checkpoint: int | str | None) -> dict[str, int | str]:
+    """The attribute that says what a loop's gradient keeps."""
+    return {} if checkpoint is None else {"checkpoint": checkpoint}
+
+
+def for_loop(
+    start: Any,
+    stop: Any,
+    step: int,
+    body: Callable[[Tracer], Any],
+    state: State,
+    checkpoint: int | str | None = None,
+) -> None:
     """`for i in range(start, stop, step): body(i)`; start and stop may be traced."""
     known = type(start) is int and type(stop) is int
     carry = Carry(state, "the loop", optional=known and len(range(start, stop, step)) > 0)
@@ -270,11 +285,18 @@ def for_loop(start: Any, stop: Any, step: int, body: Callable[[Tracer], Any], st
         anchor = Tracer(parent, parent.constant(False, "bool"))
         return [*(read(parent, cast(as_tracer(b, anchor), "i64")) for b in (start, stop)), *carry.first(parent)]
 
-    emit_op("for_loop", bodies, ("body",), operands, carry.names, carry.settle, carried=count, step=step)
+    kept = _kept(checkpoint)
+    emit_op("for_loop", bodies, ("body",), operands, carry.names, carry.settle, carried=count, step=step, **kept)
 
 
 def for_loop_while(
-    start: Any, stop: Any, step: int, go: Callable[[], Any], body: Callable[[Tracer], Any], state: State
+    start: Any,
+    stop: Any,
+    step: int,
+    go: Callable[[], Any],
+    body: Callable[[Tracer], Any],
+    state: State,
+    checkpoint: int | str | None = None,
 ) -> None:
     """As `for_loop`, until `go()` is false after a trip: the loop has a `break`, and is a while loop."""
     index = [start]
@@ -299,4 +321,4 @@ def for_loop_while(
         body(i)
         index[0] = i + step
 
-    while_loop(test, trip, both)
+    while_loop(test, trip, both, checkpoint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from weft.frontend.origins import Origins, Stale
 from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
+from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Value
 
 Leaves = list[Any]
@@ -41,7 +42,8 @@ class Capture:
     of the k-th leaf of the result, ("constant", obj) or ("fresh", array). stores: (input, output) positions of
     the arrays that the function writes, and what it leaves in them. guards: leaf position -> the Python scalar
     that the capture looked at. outer: whether it depends on a capture around it, so that it can't be compiled
-    on its own. examined: arrays, and what they held when the course of the capture depended on it.
+    on its own. examined: arrays, and what they held when the course of the capture depended on it. rowmajor:
+    positions of arrays that are taken to lie in row-major order.
     """
 
     graph: Graph
@@ -53,6 +55,7 @@ class Capture:
     examined: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     stores: list[tuple[int, int]] = field(default_factory=list)
     foreign: list[tuple[Any, int]] = field(default_factory=list)  # likewise, of captures around this one
+    rowmajor: list[int] = field(default_factory=list)
 
     @property
     def outer(self) -> bool:
@@ -115,6 +118,7 @@ def capture(
             if t.storage.value is not value and isinstance(leaves[i], np.ndarray):
                 stores.append((i, len(outputs)))
                 outputs.append(t.storage.value)
+        rowmajor = [i for i, t in enumerate(tracers) if t.storage in trace.rowmajor]
         foreign: list[tuple[Any, int]] = []
         inputs = {id(s.array): n for n, s in enumerate(map(trace.sources.get, trace.builder.inputs))
                   if isinstance(s, Known)}  # fmt: skip
@@ -124,10 +128,21 @@ def capture(
             else:
                 foreign.append((w.target, len(outputs)))
             outputs.append(w.value)
-        graph = trace.finish(outputs)
+        graph = _settled(trace.finish(outputs), trace.guards)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
-    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign)
+    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign,
+                   rowmajor)  # fmt: skip
+
+
+def _settled(graph: Graph, guards: dict[int, bool | int | float]) -> Graph:
+    """The graph for the very numbers that it is guarded by: they are constants to its ops, no inputs."""
+    build = Builder(graph.name)
+    constant = {graph.inputs[i]: build.constant(x, graph.inputs[i].dtype).value for i, x in guards.items()}
+    if not constant:
+        return graph
+    ops = [replace(op, operands=tuple([constant.get(v, v) for v in op.operands])) for op in graph.ops]
+    return Graph(graph.name, graph.inputs, (*build.ops, *ops), graph.outputs)
 
 
 def _examined(trace: Trace) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -227,7 +242,7 @@ def runner(
 
     The runner raises Stale when something that the capture relied on has changed. Arrays that it examined are
     looked for, and looked at, at each call. `overlapping` is run in its place when an array that the function
-    writes shares memory with another.
+    writes shares memory with another, or does not lie as it was taken to.
     """
     scalars = [
         (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
@@ -279,10 +294,13 @@ def _storing(
     """The runner of a function that writes arrays of its caller's, or that it closes over."""
     stores = captured.stores
     written = [i for i, _ in stores]
+    rowmajor = frozenset(captured.rowmajor)
 
     def run(given: Leaves) -> Any:
         arrays = feed(given)
         for i in written:
+            if i in rowmajor and not arrays[i].flags.c_contiguous:
+                return overlapping(given)
             if not arrays[i].flags.writeable:
                 raise ValueError(f"assignment destination is read-only: input {captured.graph.inputs[i].name or i}")
             for k, other in enumerate(arrays):

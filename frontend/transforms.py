@@ -268,7 +268,8 @@ class _Capture:
         else:
             source = Known(as_array(leaf, type_))
         value = self.trace.input(type_, source, identifier(path))
-        tracer = argument_tracer(self.trace, value, weak)
+        known = isinstance(leaf, np.ndarray) and not leaf.flags.c_contiguous
+        tracer = argument_tracer(self.trace, value, weak, leaf.strides if known else None)
         self.leaves.append(leaf)
         self.paths.append(path)
         self.inputs.append(value)

@@ -52,6 +52,7 @@ class OpDef:
     scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
     pull, pull_into, push, linear: derivative, batch: on many lanes, see the module. domain: (low, high) of test
     samples, one per operand or one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
+    optional: attributes that it may have besides `attr_names`.
     """
 
     name: str
@@ -69,6 +70,7 @@ class OpDef:
     domain: Any = (-2.0, 2.0)
     dtypes: str = "biuf"
     attr_names: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 

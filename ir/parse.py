@@ -171,7 +171,8 @@ class _Function:
                 near = _near(callee, [*REGISTRY, *self.functions])
                 raise Unreadable(node, f"expected an op or a kernel defined above, got {callee!r}{near}")
             regions = REGISTRY[callee].regions
-            want = (*REGISTRY[callee].attr_names, *regions)
+            optional = tuple(k.arg for k in node.keywords if k.arg in REGISTRY[callee].optional)
+            want = (*REGISTRY[callee].attr_names, *optional, *regions)
         have = [k.arg or "**" for k in node.keywords]
         if sorted(have) != sorted(want):
             said = ", ".join(f"{k}=" for k in want) or "no attributes"

@@ -283,12 +283,13 @@ def levels(ops: Sequence[Op], space: Space) -> dict[Value, int]:
 
 
 def leaves(ops: Sequence[Op]) -> set[Value]:
-    """Results that can be read at any index, before any loop: sources, movement, and 0-d arithmetic on those."""
+    """Results that can be read at any index, before any loop: sources, movement, limits and 0-d arithmetic of those."""
     inside = {r for op in ops for r in op.results}
     found: set[Value] = set()
     for op in ops:
         whole = op.kind.family == "elementwise" and not op.result.shape  # one element: the same at any index
-        if (whole or is_free(op)) and all(v not in inside or v in found for v in op.operands):
+        readable = whole or is_free(op) or op.kind.name == "limit"
+        if readable and all(v not in inside or v in found for v in op.operands):
             found.add(op.result)
     return found
 
@@ -298,7 +299,7 @@ def _hidden(ops: Sequence[Op], outputs: Sequence[Value]) -> set[Op]:
     seen = set(outputs)
     hidden: set[Op] = set()
     for op in reversed(ops):
-        hide = op.result not in seen and is_free(op)
+        hide = op.result not in seen and (is_free(op) or op.kind.name == "limit")
         if hide:
             hidden.add(op)
         for v in op.operands:
@@ -324,7 +325,7 @@ def _candidates(ops: Sequence[Op], space: Space) -> list[frozenset[int]]:
         if last in mask - gone:
             rest.append(mask - gone)
         if last in gone and gone == mask:
-            rest.append(frozenset({last}) if len(mask) > 1 else gone)  # type: ignore[arg-type]
+            rest.append(gone)  # type: ignore[arg-type]
     return list(dict.fromkeys([*found, *rest, frozenset()]))
 
 

@@ -64,7 +64,7 @@ def _problem(op: Op, defined: set[Value]) -> str:
             return f"result {r.name or '?'}: {r.type} is defined twice"
     if REGISTRY.get(op.kind.name) is not op.kind:
         return f"op {op.kind.name} is not in the table"
-    if set(op.attrs) != set(op.kind.attr_names):
+    if set(op.attrs) - set(op.kind.optional) != set(op.kind.attr_names):
         return f"attributes {sorted(op.attrs)} where {op.kind.name} has {sorted(op.kind.attr_names)}"
     if len(op.regions) != len(op.kind.regions):
         return f"{op.kind.name} with {len(op.regions)} regions"

@@ -18,13 +18,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weft.ir.builder import Builder
-from weft.ir.graph import Graph, Op
-from weft.ir.ops.stack import stack_new
+from weft.ir.graph import Graph
 from weft.passes.activity import active_values
 from weft.passes.inline import inline_calls
 from weft.passes.loops import loops
 from weft.passes.regions import nested
-from weft.passes.sweep import Sweep
+from weft.passes.sweep import Sweep, forth
 
 
 def reverse(graph: Graph, wrt: Sequence[int], seeds: Sequence[int]) -> Graph:
@@ -34,7 +33,7 @@ def reverse(graph: Graph, wrt: Sequence[int], seeds: Sequence[int]) -> Graph:
     cotangent. The result's inputs are the graph's and one cotangent per seed; its outputs are the graph's
     and one gradient per `wrt` input (zeros where nothing depends on it).
     """
-    graph = loops(inline_calls(graph))  # what a loop computes once need not be kept for every trip
+    graph = loops(inline_calls(graph), derive=True)  # what a loop computes once need not be kept for every trip
     build = Builder(graph.name)
     build.inputs.extend(graph.inputs)
     sweep = Sweep(build, active_values(graph, (graph.inputs[i] for i in wrt)), nested)
@@ -45,18 +44,5 @@ def reverse(graph: Graph, wrt: Sequence[int], seeds: Sequence[int]) -> Graph:
     gradients = [sweep.finished(graph.inputs[i]) for i in wrt]
     for i, delta in zip(wrt, gradients, strict=True):
         build.hint(delta.value, f"d_{graph.inputs[i].name}" if graph.inputs[i].name else "")
-    build.ops[:0] = _forward(graph.ops, sweep)
+    build.ops[:0] = forth(graph.ops, sweep)
     return build.finish([*graph.outputs, *gradients])
-
-
-def _forward(ops: Sequence[Op], sweep: Sweep) -> list[Op]:
-    """The forward part: loops and branches that leave something for the backward part have a stack each."""
-    build = Builder()
-    for op in ops:
-        longer = sweep.longer.get(op)
-        if longer is None:
-            build.ops.append(op)
-            continue
-        empty = build.emit(stack_new, (), location=op.location)[0].value if longer.saved else None
-        build.ops += longer.make(empty)
-    return build.ops

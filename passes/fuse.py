@@ -3,7 +3,8 @@
     m = max(x); e = exp(x - m); s = sum(e); y = e / s        ->        y = k0(x)
 
 Greedy, in program order: each op that costs work joins the groups of its operands' makers while the union is
-still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Sources,
+still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Groups are kept in an
+order in which each comes after what it waits for, so that only those between the two can be on such a path. Sources,
 movement and cheap 0-d arithmetic are free: they are repeated in every group that reads through them. What is
 left are the `call`s, the library's `dot`s, reshapes that only rename a buffer, stacks, and loops and branches,
 whose regions are fused in the same way (each is given values of its own: from here on a value has one place).
@@ -17,7 +18,8 @@ in place; a small part that is read before, and used after it, is kept in a buff
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
@@ -28,23 +30,48 @@ from weft.ir.writes import solve_writes, untouched, window
 SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
 WINDOW_READS = frozenset({"slice", "dynamic_slice", "moving_slice"})
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
+MOST_SIBLINGS = 16  # groups, the latest, that are tried for one because they read the same value
 ALONE = frozenset({"call", "reshape"})
 ALONE_FAMILIES = frozenset({"control", "stack"})
 BLAS = frozenset({"f32", "f64"})
 
 
-def is_free(op: Op) -> bool:
-    """Ops that every kernel may repeat: sources, movement, and cheap arithmetic on 0-d values."""
-    return is_movement(op) or (op.kind.name in CHEAP and not op.result.shape)
+def free_ops(ops: Sequence[Op]) -> set[int]:
+    """Ops that every kernel may repeat: sources, movement, cheap arithmetic on 0-d values, and limits of free ones."""
+    found: set[int] = set()
+    made: set[Value] = set()
+    for i, op in enumerate(ops):
+        cheap = op.kind.name in CHEAP and not op.result.shape
+        if is_movement(op) or cheap or (op.kind.name == "limit" and op.operands[0] in made):
+            found.add(i)
+            made.update(op.results)
+    return found
 
 
+@dataclass(eq=False, slots=True)
 class _Group:
-    """Positions of the ops that a kernel is asked to compute (free ops are added when it is cut out)."""
+    """Positions of the ops that a kernel is asked to compute (free ops are added when it is cut out), or of one op.
 
-    __slots__ = ("members",)
+    ahead: the ops that must have run before the members, some of which are members; through_free: those of them that
+    the members read through free ops; place: in the order of groups; shape: of every member's result, where all are
+    elementwise, alike, and in one loop.
+    """
 
-    def __init__(self, members: set[int]) -> None:
-        self.members = members
+    members: set[int]
+    ahead: set[int]
+    through_free: set[int]
+    place: int
+    shape: tuple[int, ...] | None
+
+    def alike(self, other: _Group) -> bool:
+        """Are both elementwise and of one shape, and neither reads the other through movement?"""
+        moved = self.through_free & other.members or other.through_free & self.members
+        return self.shape is not None and self.shape == other.shape and not moved
+
+    def joined(self, other: _Group) -> _Group:
+        members, ahead = self.members | other.members, self.ahead | other.ahead
+        through_free, shape = self.through_free | other.through_free, self.shape if self.alike(other) else None
+        return _Group(members, ahead, through_free, -1, shape)
 
 
 class _Fuser:
@@ -53,6 +80,7 @@ class _Fuser:
         self.numbers = numbers  # of the kernels
         self.ops = graph.ops
         self.at = {r: i for i, op in enumerate(graph.ops) for r in op.results}
+        self.free = free_ops(graph.ops)
         self.users: dict[Value, list[int]] = {}
         for i, op in enumerate(graph.ops):
             for v in op.operands:
@@ -64,14 +92,21 @@ class _Fuser:
             i for i, op in enumerate(self.ops) if op.kind.name in WINDOWS and not self._fits({i}, [op.result])
         )
         self.needed = self._needed()
-        self.group_of: dict[int, _Group] = {}
-        self.spans: dict[_Group, tuple[int, int]] = {}  # first and last op of each group of several
+        self.roots: dict[int, set[Value]] = {}
         self.final_uses: dict[Value, set[int]] = {}
-        for i in range(len(self.ops)):
-            if i in self.needed:
-                for root in self._roots(i):
-                    self.final_uses.setdefault(root, set()).add(i)
-        self.after = {i: self._readers_before(i) for i in self.needed}
+        self.group_of: dict[int, _Group] = {}
+        self.recent: dict[Value, list[int]] = {}
+        self.order: list[_Group | None] = []  # a group comes after those that it waits for; None where one has left
+        for i in sorted(self.needed):
+            self.roots[i], through_free = self._roots(i)
+            for root in self.roots[i]:
+                self.final_uses.setdefault(root, set()).add(i)
+            ahead = self._made(self.roots[i]) | self._readers_before(i)
+            self.group_of[i] = _Group({i}, ahead, self._made(through_free), len(self.order), self._shape(i))
+            self.order.append(self.group_of[i])
+
+    def _is_free(self, i: int) -> bool:
+        return i in self.free
 
     def _kept(self) -> set[int]:
         """Small parts of arrays that are written before the part's readers come: they are read ahead of the write."""
@@ -112,16 +147,16 @@ class _Fuser:
             for u in self.users.get(self.ops[todo.pop()].result, ()):
                 if u not in found:
                     found.add(u)
-                    todo += [u] if is_free(self.ops[u]) else []
+                    todo += [u] if self._is_free(u) else []
         return found
 
     def _needed(self) -> set[int]:
         """Ops that some buffer or kernel must exist for: all but the free ones that only kernels read."""
         needed: set[int] = set()
         for i, op in enumerate(self.ops):
-            if not is_free(op) or op.result in self.outputs or self._is_buffer(i):
+            if not self._is_free(i) or op.result in self.outputs or self._is_buffer(i):
                 needed.add(i)
-            elif any(op.result in self._buffers(u) and not is_free(self.ops[u]) for u in self.users.get(op.result, ())):
+            elif any(op.result in self._buffers(u) and not self._is_free(u) for u in self.users.get(op.result, ())):
                 needed.add(i)
         for i in reversed(range(len(self.ops))):  # a renamed buffer needs the buffer
             if i in needed and self._standalone(i):
@@ -139,7 +174,7 @@ class _Fuser:
         """Operands that op i must find in a buffer, even if they are free to make."""
         op = self.ops[i]
         if self._standalone(i):
-            return () if is_free(op) else op.operands
+            return () if self._is_free(i) else op.operands
         if op.kind.name not in WINDOWS:
             return ()
         base = () if window(op).most else op.operands[:1]
@@ -168,7 +203,7 @@ class _Fuser:
                 j = self.at.get(v)
                 if j is None or j in seen or v in self._buffers(i):
                     continue
-                if is_free(self.ops[j]) and not self._is_buffer(j):
+                if self._is_free(j) and not self._is_buffer(j):
                     seen.add(j)
                     todo.append(j)
         return sorted(seen)
@@ -178,21 +213,29 @@ class _Fuser:
         op = self.ops[j]
         return j in self.kept or (op.kind.name == "constant" and op.attrs["value"].ndim > 0)
 
-    def _roots(self, i: int) -> set[Value]:
-        """Values that op i reads: a kernel looks through free ops, what stands alone reads its operands."""
+    def _roots(self, i: int) -> tuple[set[Value], set[Value]]:
+        """Values that must be there before op i, and those of them that a kernel reads through free ops: what stands
+        alone reads its operands, even a free op's result as a buffer."""
         if self._standalone(i):
-            return set(self.ops[i].operands)
-        out: set[Value] = set()
+            return set(self.ops[i].operands), set()
+        roots: set[Value] = set()
+        through_free: set[Value] = set()
         for j in self.closure([i]):
             for v in self.ops[j].operands:
                 k = self.at.get(v)
-                if k is None or not is_free(self.ops[k]) or self._is_buffer(k) or v in self._buffers(j):
-                    out.add(v)
-        return out
+                if k is None or not self._is_free(k) or self._is_buffer(k) or v in self._buffers(j):
+                    roots.add(v)
+                    if j != i:
+                        through_free.add(v)
+        return roots, through_free
 
-    def _reads(self, i: int) -> set[Value]:
-        """Values that must be there before op i: what stands alone reads even a free op's result as a buffer."""
-        return set(self.ops[i].operands) if self._standalone(i) else self._roots(i)
+    def _made(self, values: Iterable[Value]) -> set[int]:
+        return {self.at[v] for v in values if v in self.at}
+
+    def _shape(self, i: int) -> tuple[int, ...] | None:
+        """Of what is computed element by element, in any loop over this shape."""
+        op = self.ops[i]
+        return op.result.shape if op.kind.family == "elementwise" and not self._is_free(i) else None
 
     def stored(self, members: set[int]) -> list[Value]:
         """Results of members that something outside the group reads."""
@@ -200,45 +243,76 @@ class _Fuser:
         for i in sorted(members):
             v = self.ops[i].result
             readers = self.final_uses.get(v, set())
-            if v in self.outputs or any(r not in members for r in readers) or is_free(self.ops[i]):
+            if v in self.outputs or any(r not in members for r in readers) or self._is_free(i):
                 out.append(v)
         return out
 
     def run(self) -> Graph:
-        for i in range(len(self.ops)):
-            if i not in self.needed or self._standalone(i):
-                continue
-            group = _Group({i})
-            for j in () if is_alone(self.ops[i]) else self._makers(i):
-                other = self.group_of.get(j)
-                if other is None or other is group or group.members & other.members:
-                    continue
-                union = group.members | other.members
-                if self._one_kernel(union):
-                    self.spans.pop(group, None)
-                    self.spans.pop(other, None)
-                    group = _Group(union)
-                    self.spans[group] = min(union), max(union)
-                    for m in union:
-                        self.group_of[m] = group
-            for m in group.members:
-                self.group_of[m] = group
+        for i in sorted(self.needed):
+            if self._joinable(i):
+                for j in self._neighbours(i):
+                    self._join(self.group_of[j], self.group_of[i])
+                self._remember(i)
         return self._emit()
 
-    def _makers(self, i: int) -> list[int]:
-        """Ops whose kernels might take op i in: makers of what it reads, then readers of the same values."""
-        roots = self._roots(i)
-        makers = sorted({self.at[v] for v in roots if v in self.at}, reverse=True)
-        siblings: set[int] = set()
-        for v in roots:
-            if v.type.size > 1:
-                siblings |= {u for u in self.final_uses.get(v, ()) if u < i}
-        return makers + sorted(siblings - set(makers), reverse=True)
+    def _joinable(self, i: int) -> bool:
+        return not self._standalone(i) and not is_alone(self.ops[i])
 
-    def _one_kernel(self, union: set[int]) -> bool:
-        if len(union) > MAX_GROUP or self._cyclic(union):
-            return False
-        return self._fits(union, self.stored(union))
+    def _neighbours(self, i: int) -> list[int]:
+        """Ops whose kernels might take op i in: makers of what it reads, then readers of the same values."""
+        makers = self._made(self.roots[i])
+        siblings = {u for v in self.roots[i] for u in self.recent.get(v, ())}
+        found = sorted(makers, reverse=True) + sorted(siblings - makers, reverse=True)
+        return [j for j in found if self._joinable(j)]
+
+    def _remember(self, i: int) -> None:
+        """Of the readers of a value, the latest of each of the latest groups."""
+        for v in self.roots[i]:
+            if v.type.size > 1:
+                recent = self.recent.setdefault(v, [])
+                if recent and self.group_of[recent[-1]] is self.group_of[i]:
+                    recent.pop()
+                recent.append(i)
+                del recent[:-MOST_SIBLINGS]
+
+    def _join(self, one: _Group, other: _Group) -> None:
+        """Make one group of two, if they can be one kernel."""
+        if one is other or len(one.members) + len(other.members) > MAX_GROUP:
+            return
+        first, last = (one, other) if one.place < other.place else (other, one)
+        between = self._between(first, last)
+        if between is None or not self._one_kernel(first, last):
+            return
+        union = first.joined(last)
+        for m in union.members:
+            self.group_of[m] = union
+        waited_for = sorted(between, key=lambda g: g.place)
+        rest = [g for g in self.order[first.place + 1 : last.place] if g is not None and g not in between]
+        region = [*waited_for, union, *rest]
+        for place, group in enumerate(region, first.place):
+            self.order[place] = group
+            group.place = place
+        for place in range(first.place + len(region), last.place + 1):
+            self.order[place] = None
+
+    def _between(self, first: _Group, last: _Group) -> set[_Group] | None:
+        """The groups after `first` that `last` waits for; None if one of them waits for `first`."""
+        found: set[_Group] = set()
+        todo = [last]
+        while todo:
+            group = todo.pop()
+            for i in group.ahead:
+                maker = self.group_of[i]
+                if maker is first and group is not last:
+                    return None  # a path leaves the union and comes back
+                if maker.place > first.place and maker is not group and maker not in found:
+                    found.add(maker)
+                    todo.append(maker)
+        return found
+
+    def _one_kernel(self, one: _Group, other: _Group) -> bool:
+        union = one.members | other.members
+        return one.alike(other) or self._fits(union, self.stored(union))
 
     def _fits(self, members: set[int], outputs: list[Value]) -> bool:
         """Are they one iteration space, in which writes to a part of an array overwrite nothing still to be read?"""
@@ -256,82 +330,44 @@ class _Fuser:
                 return False
         return True
 
-    def _cyclic(self, union: set[int]) -> bool:
-        """Does a path leave the union and come back?
-
-        What lies before the union's first op can't lead to it, unless a group began there and ends behind it.
-        """
-        low = min(union)
-        spanned = any(first < low <= last and first not in union for first, last in self.spans.values())
-        todo = [j for i in union for j in self._ahead(i)]
-        seen: set[int] = set()
-        while todo:
-            j = todo.pop()
-            if j in seen or j in union:
-                continue
-            seen.add(j)
-            group = self.group_of.get(j)
-            members = group.members if group else {j}
-            if not spanned and max(members) < low:
-                continue
-            for m in members:
-                for k in self._ahead(m):
-                    if k in union:
-                        return True
-                    todo.append(k)
-        return False
-
-    def _ahead(self, i: int) -> set[int]:
-        """Ops that must have run before op i."""
-        return {self.at[v] for v in self._reads(i) if v in self.at} | self.after.get(i, set())
-
     def _emit(self) -> Graph:
-        """The graph of calls, in an order in which every call comes after what it reads."""
-        units: dict[int, list[int]] = {}
-        for i in sorted(self.needed):
-            group = self.group_of.get(i)
-            key = min(group.members) if group else i
-            units.setdefault(key, []).append(i)
-        unit_of = {i: key for key, members in units.items() for i in members}
-        done: set[int] = set()
-        order: list[int] = []
+        """The graph of calls, in an order in which every call comes after what it waits for."""
+        groups = dict.fromkeys(self.group_of[i] for i in sorted(self.needed))
+        number = {group: n for n, group in enumerate(groups)}
+        done: set[_Group] = set()
+        order: list[_Group] = []
 
-        def visit(key: int) -> None:
-            stack = [(key, iter(self._before(units[key], unit_of)))]
-            done.add(key)
+        def visit(group: _Group) -> None:
+            stack = [(group, iter(self._before(group, number)))]
+            done.add(group)
             while stack:
                 here, rest = stack[-1]
-                for nxt in rest:
-                    if nxt not in done:
-                        done.add(nxt)
-                        stack.append((nxt, iter(self._before(units[nxt], unit_of))))
+                for other in rest:
+                    if other not in done:
+                        done.add(other)
+                        stack.append((other, iter(self._before(other, number))))
                         break
                 else:
                     order.append(here)
                     stack.pop()
 
-        for key in units:
-            if key not in done:
-                visit(key)
-        ops: list[Op] = []
-        for key in order:
-            members = units[key]
-            if key in self.group_of:
-                ops.append(self._cut(set(members), f"k{next(self.numbers)}"))
-            elif self.ops[key].kind is call:
-                ops.append(self.ops[key])
-            else:
-                ops.append(with_regions(self.ops[key], lambda region: _Fuser(fresh(region), self.numbers).run()))
-        return Graph(self.graph.name, self.graph.inputs, tuple(ops), self.graph.outputs)
+        for group in groups:
+            if group not in done:
+                visit(group)
+        ops = tuple([self._emitted(group) for group in order])
+        return Graph(self.graph.name, self.graph.inputs, ops, self.graph.outputs)
 
-    def _before(self, members: list[int], unit_of: dict[int, int]) -> list[int]:
-        own = unit_of[members[0]]
-        found: set[int] = set()
-        for i in members:
-            for j in self._ahead(i):
-                if j in unit_of and unit_of[j] != own:
-                    found.add(unit_of[j])
-        return sorted(found)
+    def _emitted(self, group: _Group) -> Op:
+        i = min(group.members)
+        if not self._standalone(i):
+            return self._cut(group.members, f"k{next(self.numbers)}")
+        if self.ops[i].kind is call:
+            return self.ops[i]
+        return with_regions(self.ops[i], lambda region: _Fuser(fresh(region), self.numbers).run())
+
+    def _before(self, group: _Group, number: dict[_Group, int]) -> list[_Group]:
+        found = {self.group_of[i] for i in group.ahead}
+        return sorted(found - {group}, key=number.__getitem__)
 
     def _cut(self, members: set[int], name: str) -> Op:
         """The group as a `call` whose region has its own values."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Op, Value
-from weft.ir.ops.control import BEFORE, LEAD, call, cond, for_loop, is_loop
+from weft.ir.ops.control import AGAIN, BEFORE, LEAD, call, cond, for_loop, is_loop
 from weft.ir.ops.linalg import dot
 from weft.ir.space import is_free
 
@@ -25,8 +25,12 @@ MAY_FAIL = frozenset(
 )
 
 
-def loops(graph: Graph) -> Graph:
-    """The graph with its loops and branches made smaller, inner ones first; itself where it has none."""
+def loops(graph: Graph, derive: bool = False) -> Graph:
+    """The graph with its loops and branches made smaller, inner ones first; itself where it has none.
+
+    derive: it will be differentiated, so what is checkpointed stays a loop, of one trip too. (The backward loop of one
+    trip says `again`, and stays for good: what it computes, it computes so that nobody has to keep it.)
+    """
     if not any(op.regions and op.kind is not call for op in graph.ops):
         return graph
     build = Builder(graph.name)
@@ -36,14 +40,14 @@ def loops(graph: Graph) -> Graph:
     for op in graph.ops:
         operands = tuple(env[v] for v in op.operands)
         env.update((r, r) for r in op.results)
-        regions = op.regions if op.kind is call else tuple(map(loops, op.regions))
+        regions = op.regions if op.kind is call else tuple(loops(region, derive) for region in op.regions)
         op = Op(op.kind, operands, op.attrs, regions, op.results)
         if op.kind.name == "constant" and not op.result.shape and not op.result.type.is_float:
             number[op.result] = int(op.attrs["value"])
         if op.kind is cond and operands[0] in number:
             _inline(build, env, op, op.regions[0 if number[operands[0]] else 1], operands[1:])
         elif is_loop(op):
-            _smaller_loop(build, env, op, number)
+            _smaller_loop(build, env, op, number, derive)
         else:
             build.ops.append(op)
     return build.finish([env[v] for v in graph.outputs])
@@ -56,13 +60,15 @@ def _inline(build: Builder, env: dict[Value, Value], op: Op, region: Graph, argu
         build.hint(e.value, r.name)
 
 
-def _smaller_loop(build: Builder, env: dict[Value, Value], op: Op, number: dict[Value, int]) -> None:
+def _smaller_loop(build: Builder, env: dict[Value, Value], op: Op, number: dict[Value, int], derive: bool) -> None:
     op = _without_unchanged(op, env)
     trips = None
     if op.kind is for_loop and op.operands[0] in number and op.operands[1] in number:
         trips = len(range(number[op.operands[0]], number[op.operands[1]], op.attrs["step"]))
     if trips == 0:
         env.update(zip(op.results, op.operands[2:], strict=False))
+    elif trips == 1 and "checkpoint" in op.attrs and (derive or op.attrs["checkpoint"] == AGAIN):
+        build.ops.append(op)
     elif trips == 1:
         _inline(build, env, op, op.regions[0], (op.operands[0], *op.operands[2:]))
     else:

@@ -19,7 +19,7 @@ of theirs may be a residual of the loop around, where that is cheaper than what 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from weft.ir.builder import Builder, Expr
@@ -30,9 +30,12 @@ from weft.ir.ops.elementwise import floordiv
 from weft.ir.ops.stack import pop, push
 from weft.ir.types import STACK
 from weft.passes.activity import useful_carried, useful_inputs, useful_operands
+from weft.passes.checkpoint import Checkpoints, is_checkpointed
 from weft.passes.dce import dce
 from weft.passes.residuals import free_values, kept_values, recomputed
 from weft.passes.sweep import Longer, Sweep
+from weft.passes.trip import trip_of
+from weft.passes.undo import GAIN, Chain, Undoing, chain, read_old
 
 MANY = 16  # trips of a loop, where their number is not known
 
@@ -87,16 +90,17 @@ class _Half:
         reads = [v for op in self.ops for v in op.operands] + self.gradients
         needed = list(dict.fromkeys(v for v in reads if v not in own))
         price = {region.inputs[i]: cost for i, cost in outside.items()}
-        kept = kept_values(needed, region.ops, have, price)
-        self.again = recomputed(kept, needed, region.ops)
-        self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
+        plan = _Plan(region, self.at, carried[0], needed, have, price, ())
         for j in range(carried[0]):
-            if region.outputs[j] in kept and region.inputs[self.at + j] in kept:
-                self.handed.setdefault(region.outputs[j], j)
-        self.next = sorted(set(self.handed.values()))
-        self.pushed = [v for v in kept if v not in self.handed and v not in price]
+            undone = chain(region, self.at, j)
+            if undone is not None and not plan.kept.isdisjoint(undone.versions):
+                other = _Plan(region, self.at, carried[0], needed, have, price, (*plan.chains, undone))
+                if other.nbytes * GAIN <= plan.nbytes:
+                    plan = other
+        self.chains, self.again, self.handed, self.pushed = plan.chains, plan.again, plan.handed, plan.pushed
+        self.next = sorted({*self.handed.values(), *(c.position for c in self.chains)})
         self.uses_stack = bool(self.pushed) or self.bottom is not self.middle
-        read = {*needed, *(v for op in self.again for v in op.operands)}
+        read = {*plan.needed, *(v for op in self.again for v in op.operands)}
         self.frees = [i for i in sorted(outside) if region.inputs[i] in read]
 
     @property
@@ -106,7 +110,10 @@ class _Half:
     def forth(self, stack: Value | None) -> tuple[list[Op], Value | None]:
         """The region's ops, those that push included, and the stack as they leave it."""
         build = Builder()
+        old = {op: v for c in self.chains for op, v in zip(c.writes, c.old, strict=True)}
         for op in self.region.ops:
+            if op in old:
+                build.ops.append(read_old(op, old[op]))
             longer = self.sweep.longer.get(op)
             if longer is None:
                 build.ops.append(op)
@@ -129,6 +136,7 @@ class _Half:
             env[v] = build.input(v.type, f"d_{v.name}" if v.name else "").value
         ahead = {j: build.input(region.outputs[j].type, region.outputs[j].name).value for j in self.next}
         env.update((v, ahead[j]) for v, j in self.handed.items())
+        env.update((region.outputs[c.position], ahead[c.position]) for c in self.chains)
         for i in frees:
             env[region.inputs[i]] = build.input(region.inputs[i].type, region.inputs[i].name).value
         if self.pushed:
@@ -138,11 +146,52 @@ class _Half:
             env.update((v, e.value) for v, e in zip(self.pushed, found, strict=True))
         if stack is not None:
             env[self.middle] = stack.value
-        for op in (*self.again, *self.ops):
+        backward = Undoing(build, env, self.chains, self.again)
+        for op in () if self.chains else self.again:
             build.copy(op, env)
+        for op in self.ops:
+            backward.copy(op)
+        for v in (*self.gradients, *(c.versions[0] for c in self.chains)):
+            backward.bring(v)
         handed_on = [env[region.inputs[self.at + j]] for j in self.next]
         bottom = [env[self.bottom]] if stacked else []
         return build.finish([*bottom, *(env[v] for v in self.gradients), *handed_on])
+
+
+class _Plan:
+    """What a region keeps, where the writes of `chains` are taken back (see `weft.passes.undo`).
+
+    kept: the values that a trip of the backward part must be given; of these, `pushed` are on the stack, and `handed`
+    it has from the trip before, by position. again: ops that it runs again. needed: what it reads.
+    """
+
+    def __init__(
+        self,
+        region: Graph,
+        at: int,
+        count: int,
+        needed: Sequence[Value],
+        have: Collection[Value],
+        price: Mapping[Value, float],
+        chains: tuple[Chain, ...],
+    ) -> None:
+        self.chains = chains
+        versions = {v for c in chains for v in c.versions}
+        self.needed = list(dict.fromkeys([*needed, *(v for c in chains for v in c.places)]))
+        asked = [v for v in self.needed if v not in versions]
+        kept = kept_values(asked, region.ops, {*have, *versions}, price)
+        self.kept = set(kept)
+        self.again = recomputed({*kept, *versions}, self.needed, region.ops)
+        self.handed: dict[Value, int] = {}  # x[t+1], by position, where x[t] is kept
+        for j in range(count):
+            if region.outputs[j] in self.kept and region.inputs[at + j] in self.kept:
+                self.handed.setdefault(region.outputs[j], j)
+        self.pushed = [v for v in kept if v not in self.handed and v not in price]
+        self.pushed += [v for c in chains for v in c.old]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(v.type.nbytes for v in self.pushed)
 
 
 def _loop(op: Op, sweep: Sweep) -> None:
@@ -154,6 +203,9 @@ def _loop(op: Op, sweep: Sweep) -> None:
     read = useful_inputs(body, carried, sweep.active)
     constants = [i for i, v in given.items() if i >= before + count and i in read and v in sweep.active]
     if not carried and not constants:
+        return
+    if is_checkpointed(op):
+        _checkpointed(op, sweep, carried, constants)
         return
     trips = _trips(op, sweep) or MANY
     outside = dict.fromkeys(range(before), 0.0)
@@ -171,9 +223,9 @@ def _loop(op: Op, sweep: Sweep) -> None:
     counter = Value(I64, "trips") if op.kind is while_loop else None
     saved = Value(STACK, "saved") if half.uses_stack else None
     if half.is_longer or counter is not None:
-        sweep.longer[op] = Longer(lambda stack: _longer_loop(op, half, counter, stack, saved), saved)
+        sweep.longer[op] = Longer(lambda stack: _longer_loop(op, half.forth, counter, stack, saved), saved)
     deltas = [sweep.finished(op.results[j]) for j in carried]
-    state = [*_stack(sweep, saved), *deltas, *_taken(sweep, [given[i] for i in constants])]
+    state = [*_stack(sweep, saved), *deltas, *sweep.taken([given[i] for i in constants])]
     state += [Expr(op.results[j], build) for j in half.next]
     frees = [i for i in half.frees if i >= before]
     start, stop, step = _backward(op, build, counter)
@@ -187,9 +239,27 @@ def _loop(op: Op, sweep: Sweep) -> None:
             sweep.add(given[i], delta)
 
 
-def _taken(sweep: Sweep, values: Sequence[Value]) -> list[Expr]:
-    """The adjoints of these values so far, which somebody goes on adding to; of a value met twice, once."""
-    return [(sweep.finished(v), sweep.adjoint.pop(v, None))[0] for v in values]
+def _checkpointed(op: Op, sweep: Sweep, carried: Sequence[int], constants: Sequence[int]) -> None:
+    """A loop that keeps snapshots instead of residuals, see `weft.passes.checkpoint`."""
+    build, lead, before = sweep.build, LEAD[op.kind], BEFORE[op.kind]
+    loop = Checkpoints(trip_of(op, sweep, carried, constants), _trips(op, sweep))
+    counter = Value(I64, "trips") if op.kind is while_loop else None
+    snapshot = None
+    if counter is not None:
+        sweep.longer[op] = Longer(lambda _: _longer_loop(op, lambda _: ([*op.regions[-1].ops], None), counter), None)
+    elif sweep.free is None and loop.state:
+        ops, left = loop.forward()
+        sweep.longer[op] = Longer(lambda _: ops, None)
+        snapshot = left.on(build)
+    else:
+        sweep.longer[op] = Longer(lambda _: [loop.plain()], None)
+    deltas = [sweep.finished(op.results[j]) for j in carried]
+    places = [op.operands[i + lead - before] for i in (*(before + j for j in carried), *constants)]
+    totals = sweep.taken(places[len(carried) :])
+    found = loop.backward(build, loop.count(build, counter), snapshot or loop.begin(build), deltas, totals)
+    for v, delta in zip(places, found, strict=True):
+        if v in sweep.active:
+            sweep.add(v, delta)
 
 
 def _stack(sweep: Sweep, saved: Value | None) -> list[Expr]:
@@ -215,11 +285,19 @@ def _emit(
     return results
 
 
-def _longer_loop(op: Op, half: _Half, counter: Value | None, stack: Value | None, saved: Value | None) -> list[Op]:
-    """The forward loop that counts its trips, if asked, and leaves its residuals on a stack, if there are any."""
+Forth = Callable[["Value | None"], "tuple[list[Op], Value | None]"]
+
+
+def _longer_loop(
+    op: Op, forth: Forth, counter: Value | None, stack: Value | None = None, saved: Value | None = None
+) -> list[Op]:
+    """The forward loop that counts its trips, if asked, and leaves its residuals on a stack, if there are any.
+
+    forth: the ops of a trip, and the stack as they leave it, from the stack before.
+    """
     body, outside, inside = op.regions[-1], Builder(), Builder()
     inner = Value(STACK, "saved") if saved is not None else None
-    inside.ops, left = half.forth(inner)
+    inside.ops, left = forth(inner)
     more: list[tuple[Value | None, Value | None, Value | None, Value]] = []  # operand, input, output, result
     if counter is not None:
         counted = Value(I64, "trips")
@@ -276,7 +354,7 @@ def _branch(op: Op, sweep: Sweep) -> None:
     frees = sorted({i for half in halves for i in half.frees})
     seeds = [sweep.finished(op.results[k]) for k in wanted]
     operands = [Expr(op.operands[0], build), *_stack(sweep, saved), *seeds]
-    operands += [*_taken(sweep, [given[i] for i in totals]), *(Expr(given[i], build) for i in frees)]
+    operands += [*sweep.taken([given[i] for i in totals]), *(Expr(given[i], build) for i in frees)]
     regions = tuple(half.back(saved is not None, frees) for half in halves)
     results = _emit(sweep, cond, operands, {}, regions, saved)
     for i, delta in zip(wrt, results, strict=True):

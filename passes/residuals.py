@@ -1,8 +1,9 @@
 """What a region keeps for its backward part: a minimum cut.
 
 The backward part reads values of the forward part. Each can be kept, at the price of its bytes, or computed again
-from other values where that is cheap (movement, sources, plain arithmetic). So what is kept has to cut every way
-from values that can't be had cheaply to values that are read, and the cheapest such cut is a minimum cut of the graph
+from other values where that is cheap (movement, sources, plain arithmetic; of large arrays all that is elementwise).
+So what is kept has to cut every way from values that can't be had cheaply to values that are read, and the cheapest
+such cut is a minimum cut of the graph
 
     source ─∞─> v         v can't be computed again: a carried value, or made by an op that costs more
     u ─∞─> v              v is computed again from u
@@ -27,12 +28,19 @@ AGAIN = CHEAP | frozenset("""
     dynamic_slice moving_slice gather bound div reciprocal sign floor ceil trunc rint copysign heaviside fmax fmin isnan
     isinf isfinite signbit logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not left_shift right_shift
 """.split())
+LARGE = 1 << 15  # bytes: what is pushed in every trip fits in no near cache
 Network = dict[Any, dict[Any, float]]
 
 
 def is_cheap(op: Op) -> bool:
-    """Ops that the backward part may as well run again."""
-    return op.kind.family in ("source", "movement") or op.kind.name in AGAIN
+    """Ops that the backward part may as well run again.
+
+    Of a large array that is all of them that go element by element: it would be written to memory and read back, which
+    takes longer than an exponential.
+    """
+    if op.kind.family in ("source", "movement") or op.kind.name in AGAIN:
+        return True
+    return op.kind.family == "elementwise" and op.result.type.nbytes >= LARGE
 
 
 def free_values(ops: Iterable[Op], inputs: Iterable[Value]) -> set[Value]:

@@ -49,6 +49,18 @@ def update_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return v[0] if 0 in v[1].shape else None
 
 
+def update_same(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x[a:b] = x[a:b] -> x
+    inner = ctx.made_by(v[1], "slice")
+    return v[0] if inner and inner.operands[0] is v[0] and inner.attrs == attrs else None
+
+
+def write_same(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a window that is written as it was read from there -> as if nothing was written
+    inner = ctx.made_by(v[1], "dynamic_slice") or ctx.made_by(v[1], "moving_slice")
+    return v[0] if inner and inner.operands == (v[0], *v[2:]) else None
+
+
 def update_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # x[a:b] = u; x[a:b] = w -> x[a:b] = w
     inner = ctx.made_by(v[0], "update")
@@ -84,6 +96,31 @@ def window_of_scalar(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     if inner is None or inner.operands[0].shape:
         return None
     return ctx.emit("broadcast", inner.operands[0], shape=tuple(attrs["sizes"]))
+
+
+def _in_whole(ctx: Rewriter, starts: Values, cut: Op) -> Values | None:
+    """Where a window of a static slice without steps starts in the array that it is a slice of."""
+    if any(step != 1 for step in cut.attrs["step"]):
+        return None
+    at = [ctx.scalar(lo, s.dtype) for s, lo in zip(starts, cut.attrs["start"], strict=True)]
+    return tuple(ctx.emit("add", s, lo) for s, lo in zip(starts, at, strict=True))
+
+
+def window_of_slice(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a window of x[a:b] -> a window of x
+    cut = ctx.made_by(v[0], "slice")
+    starts = _in_whole(ctx, v[1:], cut) if cut is not None else None
+    return ctx.emit("dynamic_slice", cut.operands[0], *starts, **attrs) if cut and starts is not None else None
+
+
+def update_by_window(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x[a:b] = (x[a:b] with a window written) -> x with that window written
+    write = ctx.made_by(v[1], "dynamic_update")
+    cut = ctx.made_by(write.operands[0], "slice") if write is not None else None
+    if write is None or cut is None or cut.operands[0] is not v[0] or cut.attrs != attrs:
+        return None
+    starts = _in_whole(ctx, write.operands[2:], cut)
+    return ctx.emit("dynamic_update", v[0], write.operands[1], *starts) if starts is not None else None
 
 
 def _same_window(inner: Op | None, shape: tuple[int, ...], starts: Values) -> bool:
@@ -189,12 +226,12 @@ def agree_kept(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
 
 UPDATE_RULES: dict[str, tuple[Callable[..., Value | None], ...]] = {
     "slice": (slice_of_update,),
-    "update": (update_all, update_nothing, update_again),
-    "dynamic_slice": (window_all, window_fixed, window_of_scalar, window_of_update),
-    "dynamic_update": (write_all, write_fixed, write_again),
+    "update": (update_all, update_nothing, update_same, update_again, update_by_window),
+    "dynamic_slice": (window_all, window_fixed, window_of_scalar, window_of_update, window_of_slice),
+    "dynamic_update": (write_all, write_fixed, write_same, write_again),
     "bound": (bound_kept,),
     "moving_slice": (moving_fixed, moving_of_write),
-    "moving_update": (moving_write_fixed, moving_write_bare, moving_write_again),
+    "moving_update": (moving_write_fixed, moving_write_bare, write_same, moving_write_again),
     "limit": (limit_kept,),
     "agree": (agree_kept,),
 }

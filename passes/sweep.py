@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Op, Value
-from weft.ir.ops.movement import broadcast, unbroadcast
-from weft.ir.ops.stack import pop, zeros
+from weft.ir.ops.movement import broadcast, pad, unbroadcast
+from weft.ir.ops.stack import pop, stack_new, zeros
+from weft.ir.ops.update import update
+
+# What writes a window, and what reads it.
+REFILLED = {"update": "slice", "dynamic_update": "dynamic_slice", "moving_update": "moving_slice"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Sweep:
         self.adjoint: dict[Value, Expr] = {}
         self.longer: dict[Op, Longer] = {}
         self.maker: dict[Value, Op] = {}
+        self._made: dict[Value, Op] = {}
+        self._seen = 0
 
     def run(self, ops: Sequence[Op]) -> None:
         self.maker = {r: op for op in ops for r in op.results}
@@ -78,7 +86,10 @@ class Sweep:
         operands = [Expr(v, self.build) for v in op.operands]
         y = results[0] if one else results
         if kind.pull_into is not None and self.has_whole(op.operands[0]):
-            total = kind.pull_into(self.adjoint[op.operands[0]], delta, y, *operands, **op.attrs)
+            known = self.adjoint[op.operands[0]]
+            total = self._refilled(known, op, delta) if isinstance(delta, Expr) else None
+            if total is None:
+                total = kind.pull_into(known, delta, y, *operands, **op.attrs)
             if total is not None:
                 self.adjoint[op.operands[0]] = total
                 return
@@ -93,7 +104,47 @@ class Sweep:
     def add(self, value: Value, part: Expr) -> None:
         known = self.adjoint.get(value)
         assert known is None or not value.type.is_stack, "a stack is used once"
-        self.adjoint[value] = part if known is None else known + part
+        self.adjoint[value] = part if known is None else self._filled(known, part) or known + part
+
+    def _filled(self, known: Expr, part: Expr) -> Expr | None:
+        """x with zeros in a window, plus u padded to that window: x with u there. So `a[1:-1] += b` is pulled back."""
+        hole, patch = self._maker(known.value), self._maker(part.value)
+        if hole is None or patch is None or hole.kind is not update or patch.kind is not pad:
+            return None
+        x, hollow, at = *hole.operands, hole.attrs
+        u, fill = patch.operands
+        same = tuple(at["start"]) == tuple(patch.attrs["low"]) and u.shape == hollow.shape and set(at["step"]) == {1}
+        if not same or not self._is_zero(hollow) or not self._is_zero(fill):
+            return None
+        return self.build.emit(update, [x, u], at)[0]
+
+    def _refilled(self, total: Expr, read: Op, delta: Expr) -> Expr | None:
+        """x with zeros in a window, to which the adjoint of that very window is added: x with the adjoint there.
+
+        So `a[i] += b` is pulled back.
+        """
+        hole = self._maker(total.value)
+        if hole is None or REFILLED.get(hole.kind.name) != read.kind.name or delta.shape != read.result.shape:
+            return None
+        x, hollow, *places = hole.operands
+        same = tuple(places) == read.operands[1:] and hollow.shape == read.result.shape
+        if read.kind.name == "slice":
+            same = same and hole.attrs == read.attrs
+        if not same or not self._is_zero(hollow):
+            return None
+        return self.build.emit(hole.kind, [x, delta.value, *places], hole.attrs)[0]
+
+    def _maker(self, value: Value) -> Op | None:
+        """The op of the backward part that makes a value."""
+        self._made.update((r, op) for op in self.build.ops[self._seen :] for r in op.results)
+        self._seen = len(self.build.ops)
+        return self._made.get(value)
+
+    def _is_zero(self, value: Value) -> bool:
+        op = self._maker(value)
+        while op is not None and op.kind is broadcast:
+            op = self._maker(op.operands[0])
+        return op is not None and op.kind.name == "constant" and not np.any(op.attrs["value"])
 
     def is_free(self, value: Value) -> bool:
         return self.free is None or value in self.free
@@ -103,9 +154,26 @@ class Sweep:
         op = self.maker.get(value)
         return int(op.attrs["value"]) if op is not None and op.kind.name == "constant" else None
 
+    def taken(self, values: Sequence[Value]) -> list[Expr]:
+        """The adjoints of these values so far, which somebody goes on adding to; of a value met twice, once."""
+        return [(self.finished(v), self.adjoint.pop(v, None))[0] for v in values]
+
     def finished(self, value: Value) -> Expr:
         """The adjoint of a value, at the value's full shape: zeros where nothing depends on it."""
         delta = self.adjoint.get(value)
         if delta is None:
             return zeros(Expr(value, self.build))
         return delta if delta.shape == value.shape else broadcast(delta, shape=value.shape)
+
+
+def forth(ops: Sequence[Op], sweep: Sweep) -> list[Op]:
+    """The forward part: loops and branches that leave something for the backward part have a stack each."""
+    build = Builder()
+    for op in ops:
+        longer = sweep.longer.get(op)
+        if longer is None:
+            build.ops.append(op)
+            continue
+        empty = build.emit(stack_new, (), location=op.location)[0].value if longer.saved else None
+        build.ops += longer.make(empty)
+    return build.ops

@@ -16,14 +16,17 @@ import numpy as np
 
 from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, TUPLE_ITEMS
 from weft.codegen.step import Step
+from weft.ir.boundary import Boundary
 from weft.ir.graph import Graph
 from weft.ir.ops.moving import disagreement
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
+from weft.runtime.direct import direct, supported
 
 ALIGN = 64
 NOTHING = np.empty(1, np.uint8)
 KEEP = 4  # arenas kept for concurrent callers
 REUSE = 1 << 18  # bytes: results from this size on are taken up again when the caller has dropped them
+SMALL_ARENA = 1 << 20  # bytes: work that needs more takes so long that the way to it doesn't matter
 KEEP_RESULTS = 2  # per output: a loop holds the last result while the next is made
 
 
@@ -40,6 +43,7 @@ def _struct_offsets_hold() -> bool:
 
 
 NATIVE_ENTRY = _struct_offsets_hold()
+DIRECT = supported()
 
 
 def _references(held: list[np.ndarray]) -> int:
@@ -69,12 +73,19 @@ def _usable(a: np.ndarray, written: bool) -> bool:
     return a.flags.c_contiguous and a.flags.aligned and (a.flags.writeable or not written)
 
 
+def _aligned(size: int) -> np.ndarray:
+    raw = np.empty(size + ALIGN, np.uint8)
+    start = -raw.ctypes.data % ALIGN
+    return raw[start : start + size]
+
+
 class Executable:
     """Callable with one array per graph input; returns one array per output."""
 
     def __init__(self, graph: Graph, step: Step, taken: dict[int, int], library: native.Library, stages: Any) -> None:
         self.stages = stages
         self.library = library
+        self._graph = graph
         self._written = set(taken.values())
         self._enter = _entry(library, len(graph.inputs), self._written)
         self._positions = range(len(graph.outputs))
@@ -114,15 +125,28 @@ class Executable:
             results = [held[taken[j]] if j in taken else r for j, r in enumerate(results)]
             end = self._enter((*held, *results, *self._constants, arena))
         if end:
-            self._raise(end, arena)
+            number, index = arena[self._errors :][:16].view(np.int64) if end == OUT_OF_BOUNDS else (0, 0)
+            self._raise(end, number, index)
         if arena is not NOTHING and len(self._arenas) < KEEP:
             self._arenas.append(arena)
         return results
 
-    def _raise(self, end: int, arena: np.ndarray) -> None:
+    def direct(self, boundary: Boundary) -> Callable[..., Any] | None:
+        """The same for a call whose arguments and results are said to hang in these objects: a builtin function of
+        them, which returns MISSED for others. None where work is so large that its buffers or threads are managed
+        for it, which Python does."""
+        taken = self._taken
+        large = self._parallel or self._arena_size > SMALL_ARENA or any(k is not None for k in self._kept)
+        settled = all(taken.get(j) == i for i, j in boundary.stored) and all(self._outputs[j][1] for j in taken)
+        if not DIRECT or large or not settled:
+            return None
+        arena = _aligned(-(-self._arena_size // ALIGN) * ALIGN + ALIGN)  # with room for a record of errors
+        step = self.library.address("step")
+        return direct(self._graph, boundary, taken, step, self._constants, (arena, self._errors), self._raise, self)
+
+    def _raise(self, end: int, number: int, index: int) -> None:
         if end != OUT_OF_BOUNDS:
             raise MemoryError("no memory for what a loop keeps for its gradient")
-        number, index = arena[self._errors :][:16].view(np.int64)
         bound = self._bounds[number - 1]
         error: Exception
         if bound.kind.name == "agree":
@@ -165,6 +189,4 @@ class Executable:
         try:
             return self._arenas.pop()
         except IndexError:
-            raw = np.empty(self._arena_size + ALIGN, np.uint8)
-            start = -raw.ctypes.data % ALIGN
-            return raw[start : start + self._arena_size]
+            return _aligned(self._arena_size)

@@ -75,5 +75,12 @@ def test_benchmarks_run(tmp_path):
     assert all(r["median"] > 0 and r["first"] > 0 for r in results)
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_checkpoints_runs():
+    out = run("-m", "benchmarks.checkpoints", "--trips", "30", "--rounds", "1")
+    assert out.count("no checkpoints") == out.count("checkpoint='sqrt'") == 3
+    assert out.count("times the value") == 15
+
+
 def test_benchmarks_refuse_unknown_names():
     assert "not gelo" in run("-m", "benchmarks", "--works", "gelo", code=2)

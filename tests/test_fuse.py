@@ -74,7 +74,8 @@ KERNELS = {
     "prologue and epilogue of columns": (lambda x: np.sqrt((x * x).sum(0)) + 1, (X,), ["k"]),
     "variance of rows": (lambda x: x.var(1), (X,), ["k"]),
     "variance of columns reads twice": (lambda x: x.var(0), (X,), ["k", "k"]),
-    "variance of everything reads twice": (lambda x: x.var(), (X,), ["k", "k"]),
+    "variance of everything, as a row": (lambda x: x.var(), (X,), ["k"]),
+    "variance of much reads twice": (lambda x: x.var(), (np.ones((600, 500), np.float32),), ["k", "k"]),
     "softmax": (softmax, (X,), ["k"]),
     "softmax, backward": (weft.grad(scalar_loss(softmax)), (X, X), ["k"]),
     "layer norm": (layer_norm, (X, G, G), ["k"]),
@@ -352,9 +353,9 @@ def test_kinds_of_reduction():
 
 def test_what_is_not_one_kernel():
     _, space = space_of("""
-        def main(x: f32[4, 5]) -> f32[4, 5]:
+        def main(x: f32[400, 500]) -> f32[400, 500]:
             s: f32 = sum(x, axes=(0, 1))
-            y: f32[4, 5] = mul(x, s)
+            y: f32[400, 500] = mul(x, s)
             return y
     """)
     assert space is None, "each row would wait for all others"
@@ -438,9 +439,9 @@ def test_in_place_pairs(name):
 def test_rule_of_ops_with_no_place():
     """`lower` says what it cannot lower."""
     graph = graph_of("""
-        def main(x: f32[4, 5]) -> f32[4, 5]:
+        def main(x: f32[400, 500]) -> f32[400, 500]:
             s: f32 = sum(x, axes=(0, 1))
-            y: f32[4, 5] = mul(x, s)
+            y: f32[400, 500] = mul(x, s)
             return y
     """)
     with pytest.raises(ValueError, match="not one kernel"):
@@ -489,3 +490,14 @@ def loops_of(plan):
             yield inner
         for below in (inner.body,) if isinstance(inner, Loop) else inner.plans:
             yield from loops_of(below)
+
+
+@pytest.mark.parametrize("dims", [(30_000, 3), (3, 30_000), (1000, 3, 30)])
+def test_a_sum_over_everything_runs_over_it_as_over_a_flat_array(dims):
+    """A loop over a short last axis would start anew for every three elements."""
+    x = np.random.default_rng(0).normal(size=dims).astype(F32)
+    f = weft.compile(lambda x: np.sum(x * x))
+    (kernel,) = f.lower(x).step.kernels
+    (flat,) = f.lower(x.reshape(-1)).step.kernels
+    assert str(kernel).replace("r2", "r") == str(flat)
+    np.testing.assert_allclose(f(x), np.sum(x.astype(np.float64) ** 2), rtol=1e-6)

@@ -367,7 +367,7 @@ def test_against_differences_to_second_order(name, n):
     check(graph, sized(n, graph, rng), rng)
 
 
-PARTS = [c for c in CASES if c.op in ("update", "dynamic_slice", "dynamic_update", "scatter", "scatter_add", "gather")]
+PARTS = [c for c in CASES if c.kind.family == "index" and c.kind.pull is not None]
 
 
 @pytest.mark.parametrize("case", PARTS, ids=str)

@@ -526,6 +526,42 @@ def test_rules_of_updates(lines, found, why):
         np.testing.assert_array_equal(x, z)
 
 
+COLUMN = "def main(x: f64[5, 4], c: f64[3, 1], r: f64[1, 2], i: i64) -> f64[{}]:\n    "
+CUT = "s: f64[3, 4] = slice(x, start=(1, 0), stop=(4, 4), step=(1, 1))\n    "
+SLICED = [
+    (CUT + "u: f64[3, 1] = dynamic_slice(s, i64(0), i, sizes=(3, 1))",
+     "u: f64[3, 1] = dynamic_slice(x, i64(1), i, sizes=(3, 1))", "a column of rows"),
+    (CUT + "u: f64[2, 1] = dynamic_slice(s, i64(1), i, sizes=(2, 1))",
+     "u: f64[2, 1] = dynamic_slice(x, i64(2), i, sizes=(2, 1))", "a part of a column of rows"),
+    (CUT + "u: f64[1, 2] = dynamic_slice(s, i, i64(0), sizes=(1, 2))",
+     "k: i64 = add(i, i64(1))\n    u: f64[1, 2] = dynamic_slice(x, k, i64(0), sizes=(1, 2))", "a row of rows"),
+    (CUT.replace("stop=(4, 4), step=(1, 1)", "stop=(5, 4), step=(2, 1)").replace("s: f64[3", "s: f64[2")
+     + "u: f64[2, 1] = dynamic_slice(s, i64(0), i, sizes=(2, 1))", None, "every other row"),
+    (CUT + "w: f64[3, 4] = dynamic_update(s, c, i64(0), i)\n"
+     "    u: f64[5, 4] = update(x, w, start=(1, 0), stop=(4, 4), step=(1, 1))",
+     "u: f64[5, 4] = dynamic_update(x, c, i64(1), i)", "a column is written"),
+    (CUT + "w: f64[3, 4] = dynamic_update(s, c, i64(0), i)\n"
+     "    u: f64[5, 4] = update(x, w, start=(2, 0), stop=(5, 4), step=(1, 1))", None, "written elsewhere"),
+    (CUT + "w: f64[3, 4] = dynamic_update(s, r, i, i64(2))\n"
+     "    u: f64[5, 4] = update(x, w, start=(1, 0), stop=(4, 4), step=(1, 1))",
+     "k: i64 = add(i, i64(1))\n    u: f64[5, 4] = dynamic_update(x, r, k, i64(2))", "a part of a row is written"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines, found, why", SLICED, ids=[r[2] for r in SLICED])
+def test_windows_of_slices_are_windows_of_the_array(lines, found, why):
+    head = COLUMN.format(lines.rpartition("u: f64[")[2].partition("]")[0])
+    graph = verify(parse(f"{head}{lines}\n    return u\n"))
+    changed = verify(simplified(graph))
+    assert equal(changed, graph if found is None else parse(f"{head}{found}\n    return u\n"))
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=n) for n in ((5, 4), (3, 1), (1, 2))]
+    for i in range(3):
+        for a, b in zip(interpret(graph, [*arrays, np.int64(i)]), interpret(changed, [*arrays, np.int64(i)]),
+                        strict=True):  # fmt: skip
+            np.testing.assert_array_equal(a, b)
+
+
 def test_products_in_loops():
     """A product's operand whose axes lie otherwise is transposed, in the region where it is read."""
     text = """\

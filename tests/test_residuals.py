@@ -6,7 +6,7 @@ import random
 import pytest
 
 from weft.ir import REGISTRY, Builder, Graph, TensorType, Value
-from weft.passes.residuals import free_values, is_cheap, kept_values, recomputed
+from weft.passes.residuals import LARGE, free_values, is_cheap, kept_values, recomputed
 
 
 def random_body(seed: int) -> tuple[Graph, list[Value], list[Value]]:
@@ -91,3 +91,23 @@ def test_of_an_array_what_is_read():
     assert kept_values([part.value], build.ops, have, {}) == [part.value]
     assert kept_values([part.value, u.value], build.ops, have, {}) == [u.value]
     assert kept_values([part.value], build.ops, have, {u.value: 4.0}) == [u.value]
+
+
+def test_of_a_large_array_an_exponential_is_computed_again():
+    def kept(size):
+        build = Builder()
+        x = build.input(TensorType("f64", (size,)), "x")
+        y = REGISTRY["sin"](REGISTRY["exp"](x))
+        return kept_values([x.value, y.value], build.ops, (), {}), x.value, y.value
+
+    found, x, y = kept(LARGE // 8 - 1)
+    assert found == [x, y]
+    found, x, _ = kept(LARGE // 8)
+    assert found == [x]
+
+
+def test_a_sum_is_not_computed_again():
+    build = Builder()
+    x = build.input(TensorType("f64", (2, LARGE)), "x")
+    y = REGISTRY["sum"](x, axes=(0,))
+    assert kept_values([x.value, y.value], build.ops, (), {}) == [x.value, y.value]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.codegen.kernel import Affine, For, Index, InRange, var
+from weft.codegen.kernel import Affine, Constant, For, Index, InRange, var
 from weft.codegen.objects import optimised
 from weft.codegen.reading import Names
 from weft.codegen.segments import cut
@@ -16,21 +16,27 @@ from weft.pipeline import Stages
 
 
 def trips(loop_statements, lo, hi):
-    """The values of `c`, with what each test gives, in the order in which the loops run."""
+    """The values of `c`, with what each test and clamp gives, in the order in which the loops run."""
     known = {"lo": lo, "hi": hi}
     found = []
 
     def value(a):
         return a.const + sum(k * known[v] for v, k in a.terms)
 
-    for s in loop_statements:
+    def outcome(s):
         if isinstance(s, Index):
             known[s.target] = (min if s.op == "min" else max)(value(s.a), value(s.b))
+            return known[s.target]
+        return s.value if isinstance(s, Constant) else s.low <= value(s.value) < s.high
+
+    for s in loop_statements:
+        if isinstance(s, Index):
+            outcome(s)
             continue
         inside = []
         for c in range(value(s.start), value(s.stop)):
             known["c"] = c
-            inside.append((c, tuple(t.low <= value(t.value) < t.high for t in s.body)))
+            inside.append((c, tuple(map(outcome, s.body))))
         found.append(inside)
     return found
 
@@ -42,12 +48,27 @@ def trips(loop_statements, lo, hi):
 def test_every_test_is_decided_in_a_segment(tests, count, lo, hi):
     """For a part [lo, hi) of the whole range, as a chunk of a kernel has it."""
     lo, hi = min(lo, count), min(hi, count)
-    body = [InRange(f"t{i}", var("c") * k + c, 0, n) for i, (k, c, n) in enumerate(tests)]
+    body = []
+    for i, (k, c, n) in enumerate(tests):
+        at = var("c") * k + c
+        body.append(InRange(f"t{i}", at, 0, n))
+        body += [Index(f"a{i}", "max", at, Affine(0)), Index(f"b{i}", "min", var(f"a{i}"), Affine(n))]
     whole = For("c", var("lo"), var("hi"), body)
     segments = trips(cut(whole, count, Names()), lo, hi)
     assert [t for s in segments for t in s] == [t for s in trips([whole], lo, hi) for t in s]
     if len(tests) < 4:  # few enough to be cut everywhere
-        assert all(len({outcome for _, outcome in s}) <= 1 for s in segments)
+        loops = [s for s in cut(whole, count, Names()) if isinstance(s, For)]
+        assert len(loops) == 1 or all(isinstance(s, Constant) for loop in loops for s in loop.body[::3])
+
+
+def test_a_clamp_that_is_decided_is_none():
+    at = var("c") + -2
+    body = [Index("i", "max", at, Affine(0)), Index("j", "min", var("i"), Affine(9)), InRange("t", at, 0, 10)]
+    first, middle, last = (s.body for s in cut(For("c", Affine(), Affine(20), body), 20, Names()) if isinstance(s, For))
+    assert first[0] == Index("i", "max", Affine(0), Affine(0)) and first[2] == Constant("t", "bool", False)
+    assert middle[:2] == [Index("i", "max", at, at), Index("j", "min", var("i"), var("i"))]
+    assert middle[2] == Constant("t", "bool", True)
+    assert last[1] == Index("j", "min", Affine(9), Affine(9)) and last[2] == Constant("t", "bool", False)
 
 
 def test_a_loop_without_tests_is_one_loop():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from weft.frontend import errors, tree
-    from weft.frontend.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
+    from weft.frontend.control import associative_scan, checkpoint, cond, fori_loop, map, scan, switch, while_loop
     from weft.frontend.convert.iteration import Rolled as rolled
     from weft.frontend.convert.iteration import Unrolled as unroll
     from weft.frontend.errors import WeftError
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "WeftError", "associative_scan", "compile", "cond", "errors", "fori_loop", "grad", "hessian", "jacfwd",
-    "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "tree", "unroll", "value_and_grad", "vjp", "vmap",
-    "while_loop",
+    "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "fori_loop", "grad", "hessian",
+    "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "tree", "unroll", "value_and_grad", "vjp",
+    "vmap", "while_loop",
 ]  # fmt: skip
 
 # Public name -> (module, name there; "" for the module itself).
@@ -43,7 +43,7 @@ _WHERE = {
     **{name: ("weft.frontend.jacobian", name) for name in ("hessian", "jacfwd", "jacobian", "jacrev")},
     **{
         name: ("weft.frontend.control", name)
-        for name in ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
+        for name in ("associative_scan", "checkpoint", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
     },
     "rolled": ("weft.frontend.convert.iteration", "Rolled"),
     "unroll": ("weft.frontend.convert.iteration", "Unrolled"),

@@ -26,6 +26,7 @@ from weft.passes.memory import Plan, plan
 from weft.passes.products import products
 from weft.passes.ranges import ranges
 from weft.passes.simplify import simplify
+from weft.passes.sink import sink
 from weft.passes.trim import trim
 
 PASSES = [
@@ -35,6 +36,7 @@ PASSES = [
     Pass("cse", cse),
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
+    Pass("sink", sink),
     Pass("trim", trim),
     Pass("dce again", dce),
     Pass("products", products),

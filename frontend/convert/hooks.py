@@ -316,11 +316,11 @@ def for_(
             _run(iter(series), body, go, state)
             return
         if isinstance(iterable, Rolled):
-            _capture(series, body, go, state)
+            _capture(series, body, go, state, iterable.checkpoint)
         elif not _try_region(lambda: _capture(series, body, go, state), state, reads):
             _run(iter(series), body, go, state)
         return
-    _capture(series, body, go, state)
+    _capture(series, body, go, state, iterable.checkpoint if isinstance(iterable, Rolled) else None)
 
 
 def _run(items: Iterator[Any], body: Callable[[Any], Any], go: Callable[[], Any] | None, state: State) -> None:
@@ -347,16 +347,22 @@ def _run_rest(items: Iterator[Any], body: Callable[[Any], Any], go: Callable[[],
             return
 
 
-def _capture(series: Series, body: Callable[[Any], Any], go: Callable[[], Any] | None, state: State) -> None:
+def _capture(
+    series: Series,
+    body: Callable[[Any], Any],
+    go: Callable[[], Any] | None,
+    state: State,
+    checkpoint: int | str | None = None,
+) -> None:
     take_over(state)
 
     def trip(i: Tracer) -> None:
         body(series.at(i))
 
     if go is None:
-        regions.for_loop(series.start, series.stop, series.step, trip, state)
+        regions.for_loop(series.start, series.stop, series.step, trip, state, checkpoint)
     else:
-        regions.for_loop_while(series.start, series.stop, series.step, go, trip, state)
+        regions.for_loop_while(series.start, series.stop, series.step, go, trip, state, checkpoint)
 
 
 # Calls.

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from weft.frontend.errors import ArgumentError, message
 from weft.frontend.tracer import Tracer, as_tracer
+from weft.ir.ops.control import AGAIN, is_checkpoint
 
 Number = Any  # an int, or a weak tracer of one
 
@@ -58,7 +60,33 @@ class Unrolled:
 
 
 class Rolled(Unrolled):
-    """`weft.rolled(iterable)`: the loop over it is kept as a loop, or an error says why it can't be."""
+    """`weft.rolled(iterable, checkpoint=None)`: the loop over it is kept as a loop, or an error says why it can't be.
+
+    checkpoint: what the loop's gradient keeps, see `as_checkpoint`.
+    """
+
+    def __init__(self, iterable: Any, checkpoint: Any = None) -> None:
+        super().__init__(iterable)
+        self.checkpoint = as_checkpoint(checkpoint)
+
+
+def as_checkpoint(value: Any) -> int | str | None:
+    """What a loop's gradient keeps, as the loop's attribute.
+
+    None: of each trip what the backward pass reads of it. A number s: at most s snapshots of what the loop carries,
+    from which trips are run again, as few as can be (Griewank and Walther's Revolve). "sqrt" or True: a number in the
+    order of the square root of the number of trips, each trip is run at most three times then; 64 where their number
+    is only known when the program runs. "64MB", "1.5GiB": as many as have room. Raises ArgumentError for all else.
+    """
+    if value is None or value is False:
+        return None
+    if value is True:
+        return "sqrt"
+    given = int(value) if isinstance(value, np.integer) else value
+    if not is_checkpoint(given) or given == AGAIN:
+        advice = 'Give a number of snapshots, "sqrt", or a number of bytes like "64MB".'
+        raise ArgumentError(message(f"checkpoint={value!r} is no way to keep what a gradient needs", (), advice))
+    return given  # type: ignore[no-any-return]
 
 
 def as_series(iterable: Any) -> Series | None:
@@ -72,12 +100,13 @@ def as_series(iterable: Any) -> Series | None:
     if type(iterable) is Tracer and iterable.shape:
         return Series(0, iterable.shape[0], 1, lambda i: iterable[i], True)
     if type(iterable) is np.ndarray and iterable.ndim and iterable.dtype.kind in "biuf":
-        return Series(0, iterable.shape[0], 1, lambda i: _item(iterable, i))
+        return Series(0, iterable.shape[0], 1, lambda i: item(iterable, i))
     return None
 
 
-def _item(array: np.ndarray, i: Any) -> Any:
-    if type(i) is not Tracer:
+def item(array: Any, i: Any) -> Any:
+    """`array[i]`, of an array that need not be traced when i is."""
+    if type(i) is not Tracer or type(array) is Tracer:
         return array[i]
     return as_tracer(array, i)[i]
 

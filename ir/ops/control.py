@@ -9,11 +9,13 @@
 
 A region reads nothing but its own inputs: what a body needs from outside are operands behind the carried ones,
 its constants. Carried values keep their types from trip to trip; a loop of no trips gives them back as they came.
+A loop may say what its gradient keeps: checkpoint='sqrt', a number of snapshots, or one of bytes, '64MB'.
 The interpreter runs regions itself; how loops and branches are differentiated is `weft.passes.differentiate`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,6 +27,24 @@ from weft.ir.types import TensorType
 I64 = TensorType("i64")
 BOOL = TensorType("bool")
 Regions = tuple[Graph, ...]
+
+
+AGAIN = "again"  # the `checkpoint` of a backward loop of one trip, see `weft.passes.loops`
+UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4,
+         "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}  # fmt: skip
+_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?I?)B", re.IGNORECASE)
+
+
+def budget(checkpoint: Any) -> int | None:
+    """The bytes that a text like "64 MB" or "1.5GiB" says; None for all else."""
+    found = _BYTES.fullmatch(checkpoint) if isinstance(checkpoint, str) else None
+    return int(float(found[1]) * UNITS[found[2].upper()]) if found and found[2].upper() in UNITS else None
+
+
+def is_checkpoint(value: Any) -> bool:
+    """May it be a loop's `checkpoint`?"""
+    number = type(value) is int and value > 0
+    return number or value in ("sqrt", AGAIN) or (budget(value) or 0) > 0
 
 
 def _listed(types: Sequence[TensorType]) -> str:
@@ -61,7 +81,9 @@ def _infer_cond(types: Types, attrs: Any, regions: Regions = ()) -> Types:
 
 
 def _carried(op: str, types: Types, attrs: Any) -> Types:
-    count = attrs["carried"]
+    count, checkpoint = attrs["carried"], attrs.get("checkpoint", "sqrt")
+    if not is_checkpoint(checkpoint):
+        raise IRTypeError(f"{op}: checkpoint={checkpoint!r} is neither \"sqrt\", a number of snapshots nor of bytes")
     if not 0 <= count <= len(types):
         raise IRTypeError(f"{op}: carried={count} of {len(types)} values")
     return types[:count]
@@ -93,14 +115,18 @@ def _reference(*arrays: Any, **attrs: Any) -> Any:
     raise NotImplementedError("the interpreter runs regions itself")
 
 
-def _control(name: str, infer: Any, regions: tuple[str, ...], attrs: tuple[str, ...] = ()) -> OpDef:
-    return register(OpDef(name, "control", infer, _reference, arity=-1, attr_names=attrs, regions=regions))
+def _control(
+    name: str, infer: Any, regions: tuple[str, ...], attrs: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+) -> OpDef:
+    return register(
+        OpDef(name, "control", infer, _reference, arity=-1, attr_names=attrs, optional=optional, regions=regions)
+    )
 
 
 call = _control("call", _infer_call, ("kernel",))
 cond = _control("cond", _infer_cond, ("then", "orelse"))
-while_loop = _control("while_loop", _infer_while, ("test", "body"), ("carried",))
-for_loop = _control("for_loop", _infer_for, ("body",), ("carried", "step"))
+while_loop = _control("while_loop", _infer_while, ("test", "body"), ("carried",), ("checkpoint",))
+for_loop = _control("for_loop", _infer_for, ("body",), ("carried", "step"), ("checkpoint",))
 
 LEAD = {for_loop: 2, while_loop: 0, cond: 1}  # operands that stand before those that the regions take
 
