@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,15 @@ from weft.frontend import tree
 from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
-from weft.frontend.errors import ArgumentError, message
+from weft.frontend.errors import ArgumentError, ControlFlowError, message
 from weft.frontend.extents import fixed
+from weft.frontend.location import shown_path
 from weft.frontend.origins import Origins, Stale
 from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
 from weft.ir.builder import Builder
-from weft.ir.graph import Graph, Value
+from weft.ir.graph import Graph, Location, Value
 
 Leaves = list[Any]
 Runner = Callable[[Leaves], Any]
@@ -193,6 +195,8 @@ def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[
         leaf = leaves[n]
         if isinstance(leaf, Undefined):
             leaf.refuse()
+        if isinstance(leaf, GeneratorType):
+            raise ControlFlowError(_generator(leaf))
         if type(leaf) is not Tracer:
             fresh = type(leaf) is np.ndarray and sys.getrefcount(leaf) <= _UNSHARED
             places.append(("fresh" if fresh else "constant", leaf))
@@ -217,6 +221,13 @@ def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[
             place = seen[id(leaf)] = (kind, outputs.index(value), leaf.weak)
         places.append(place)
     return outputs, places
+
+
+def _generator(leaf: GeneratorType[Any, Any, Any]) -> str:
+    code = leaf.gi_code
+    at = Location(shown_path(code.co_filename), code.co_firstlineno, code.co_name)
+    advice = "Its body would run after the function was traced. Return a list of what it yields, or np.stack(list)."
+    return message("a function with `yield` can't be compiled, nor return what one gives", (), advice, location=at)
 
 
 def _static(path: Path) -> bool:

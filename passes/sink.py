@@ -66,7 +66,7 @@ class _Sinker:
         found: set[Op] = set()
         for value, moves in readers.items():
             costs = [self._cost(value, self._fill(move), set()) for move in moves]
-            if max(costs) <= MOST_ONCE and sum(costs) <= MOST_ALL:
+            if sum(costs) <= MOST_ALL:
                 found.update(moves)
         return found
 
@@ -93,7 +93,8 @@ class _Sinker:
         return rule(fill, op, [self._number(v) for v in op.operands])
 
     def _cost(self, value: Value, fill: Any, seen: set[Any]) -> float:
-        """How many ops are computed again when a move sinks below `value`; inf where it can't, or saves no buffer."""
+        """How many ops are computed again when a move sinks below `value`; inf where it can't, saves no buffer, or they
+        are too many."""
         op = self._computed(value)
         if op is None:
             return 0 if self._is_buffer(value) else math.inf
@@ -101,16 +102,23 @@ class _Sinker:
             return 0
         seen.add(key)
         fills = self._fills(op, fill)
-        if fills is None:
+        if fills is None or len(seen) > MOST_ONCE:
             return math.inf
         return 1 + sum(self._cost(v, f, seen) for v, f in zip(op.operands, fills, strict=True))
 
     def _is_buffer(self, value: Value) -> bool:
         """Is it one, or a part of one?"""
-        op = self.maker.get(value)
-        if op is None or not value.shape or op.kind.family in BUFFERS:
-            return True
-        return op.kind.family == "movement" and all(not self._computed(v) and self._is_buffer(v) for v in op.operands)
+        todo, left = [value], MOST_ONCE
+        while todo and left:
+            left -= 1
+            v = todo.pop()
+            op = self.maker.get(v)
+            if op is None or not v.shape or op.kind.family in BUFFERS:
+                continue
+            if op.kind.family != "movement":
+                return False
+            todo += op.operands
+        return not todo
 
     def run(self) -> Graph:
         self.build.inputs.extend(self.graph.inputs)

@@ -154,3 +154,14 @@ def test_a_dear_value_is_not_computed_again():
     y = REGISTRY["exp"](x) * 2.0
     graph = build.finish([REGISTRY["slice"](y, start=(k,), stop=(k + 3,), step=(1,)) for k in (0, 5)])
     assert sink(graph) is graph
+
+
+def test_long_chains_are_left_alone():
+    build = Builder()
+    x = build.input(TensorType("f64", (8,)), "x")
+    y = z = x
+    for _ in range(3000):
+        y = y * 0.5 + x
+        z = REGISTRY["slice"](REGISTRY["pad"](z, z.const(0), low=(1,), high=(0,)), start=(0,), stop=(8,), step=(1,))
+    graph = build.finish([REGISTRY["slice"](y * z, start=(1,), stop=(7,), step=(1,))])
+    assert sink(graph) is graph

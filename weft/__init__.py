@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "fori_loop", "grad", "hessian",
-    "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "tree", "unroll", "value_and_grad", "vjp",
-    "vmap", "while_loop",
+    "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "tree", "unroll",
+    "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
 
 # Public name -> (module, name there; "" for the module itself).
