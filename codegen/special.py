@@ -1,7 +1,8 @@
-"""Kernels that are not rows: scatters, and products of dtypes that the library has not.
+"""Kernels that are not rows: scatters, recurrences, and products of dtypes that the library has not.
 
     scatter       copy the base unless its buffer is the result's, then set one element after the other
     scatter_add   likewise, and add (an index may come twice)
+    recur         the axis in order: a number is carried along the last axis, along others a row is read back
     dot           row of C in scratch:  for k: for j: c[j] += a[i, k] * b[k, j]     (half summed in single)
 """
 
@@ -12,15 +13,18 @@ from collections.abc import Mapping, Sequence
 from weft.codegen.accumulate import near_dtype
 from weft.codegen.kernel import (
     Affine,
+    Assign,
     Buffer,
     Compute,
     Constant,
     For,
     Kernel,
     Load,
+    Read,
     Statement,
     Store,
     ToIndex,
+    Variable,
     var,
 )
 from weft.codegen.reading import Names, Reader, op_scalar
@@ -191,5 +195,37 @@ def lower_dot(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
     return low.finish(body, op.result.type.size * max(1, depth), "dot")
 
 
-SPECIAL = {"scatter": lower_scatter, "scatter_add": lower_scatter, "dot": lower_dot}
+def lower_recur(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
+    low = _Special(graph, alias)
+    a, b = op.operands
+    axis, dims, dtype = op.attrs["axis"], op.result.shape, op.result.dtype
+    out = low.out(op.result)
+    names, begin = low.nest(dims, "i")
+    trip = Scope([], {}, low.top)
+    at = [var(n) for n in names]
+    outer, inner = names[:axis], names[axis + 1 :]
+    is_number = all(n == 1 for n in dims[axis + 1 :])  # what is carried
+    carried = low.names.fresh("y")
+    value = low.element(b, at, begin)
+    begin.statements.append(Store(out, dtype, flat(dims, at), value))
+    factor, term = low.element(a, at, trip), low.element(b, at, trip)
+    old, product, new = (low.names.fresh("t") for _ in range(3))
+    before = [var(n) + -1 if i == axis else var(n) for i, n in enumerate(names)]
+    trip.statements += [
+        Read(old, dtype, carried) if is_number else Load(old, dtype, out, flat(dims, before)),
+        Compute(product, expression("a * b", [dtype, dtype], dtype), (factor, old), "mul", op.location),
+        Compute(new, expression("a + b", [dtype, dtype], dtype), (product, term), "add", op.location),
+        Store(out, dtype, flat(dims, at), new),
+    ]
+    if is_number:
+        begin.statements.append(Assign(carried, dtype, value))
+        trip.statements.append(Assign(carried, dtype, new))
+    n, rest = dims[axis], dims[axis + 1 :]
+    first = For(names[axis], Affine(), Affine(min(n, 1)), loops(inner, rest, begin.statements))
+    others = For(names[axis], Affine(1), Affine(n), loops(inner, rest, trip.statements))
+    start: list[Statement] = [Variable(carried, dtype, 0)] if is_number else []
+    return low.finish(loops(outer, dims[:axis], [*start, first, others]), 3 * op.result.type.size, "recur")
+
+
+SPECIAL = {"recur": lower_recur, "scatter": lower_scatter, "scatter_add": lower_scatter, "dot": lower_dot}
 

@@ -35,6 +35,8 @@ def array_ufunc(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[s
         return _with_out(ufunc, how, inputs, kwargs, out if isinstance(out, tuple) else (out,))
     if how == "reduce":
         return _reduce(ufunc, *inputs, **kwargs)
+    if how == "accumulate" and ufunc in _ACCUMULATED:
+        return FUNCTIONS[_ACCUMULATED[ufunc]](*inputs, axis=kwargs.get("axis", 0), dtype=kwargs.get("dtype"))
     kwargs.pop("casting", None)
     dtype = kwargs.pop("dtype", None)
     if how not in ("__call__", "outer") or kwargs:
@@ -182,6 +184,9 @@ _REDUCERS: dict[np.ufunc, Any] = {
     np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min,
     np.logical_and: np.all, np.logical_or: np.any, np.fmax: np.nanmax, np.fmin: np.nanmin,
 }  # fmt: skip
+
+
+_ACCUMULATED: dict[np.ufunc, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
 
 
 def _reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, **kwargs: Any) -> Any:

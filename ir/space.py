@@ -54,8 +54,8 @@ def is_free(op: Op) -> bool:
 
 
 def is_alone(op: Op) -> bool:
-    """Ops with loops of their own, which share a kernel with free ops only: scatters and loop products."""
-    return op.kind.family == "dot" or op.kind.name in SCATTERS
+    """Ops with loops of their own, which share a kernel with free ops only: scatters, recurrences, loop products."""
+    return op.kind.family == "dot" or op.kind.name == "recur" or op.kind.name in SCATTERS
 
 
 def reduced_axes(op: Op) -> tuple[int, ...]:

@@ -131,6 +131,13 @@ def _gather(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
     return limited(y, 0, range(len(extents)))
 
 
+def _recur(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
+    """What lies behind the extents comes last, and must not come back in the derivative."""
+    (a, b), extents = joined(tracers)
+    a, b = limited(a, 0, range(a.ndim)), limited(b, 0, range(b.ndim))
+    return limited(moving(emit_plain(op, a, b, **attrs), extents), 0, range(b.ndim))
+
+
 def _dot(op: OpDef, tracers: Sequence[Tracer], attrs: Attrs) -> Tracer:
     """With a vector: a product and a sum, over just the elements. Of matrices: of zeros beyond their extents."""
     a, b = tracers
@@ -193,5 +200,6 @@ _RULES: dict[str, Callable[[OpDef, Sequence[Tracer], Attrs], Tracer]] = {
     "dynamic_slice": _static_part,
     "reverse": _reverse,
     "gather": _gather,
+    "recur": _recur,
     "dot": _dot,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weft.frontend import ufunc, ufunc_rules
 from weft.frontend.numpy_api import (
+    accumulations,
     arithmetic,
     assignment,
     conversion,
@@ -29,6 +30,7 @@ from weft.frontend.numpy_api import (
 )
 
 __all__ = [
+    "accumulations",
     "arithmetic",
     "assignment",
     "conversion",
