@@ -43,6 +43,9 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.scalar import Scalar, declarations
 
+SHORT_LOOP = 64  # trips
+CALL_WORK = 8  # lines: what a call of a function in the body of a loop weighs
+ROLLED = ", !llvm.loop !rolled{}"
 MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
 
 
@@ -118,12 +121,31 @@ def _for(f: _Function, s: For) -> None:
     f.put(f"br i1 %{tag}.more, label %{tag}.body, label %{tag}.end")
     f.label(f"{tag}.body")
     f.define(s.var, f"%{tag}")
+    begun = len(f.lines)
     _emit(f, s.body)
+    rolled = ""
+    if _stays_rolled(s):
+        rolled = ROLLED.format(_vectors_at_once(f.lines[begun:]) if s.vector else 0)
     f.put(f"br label %{tag}.latch")
     f.label(f"{tag}.latch")
     f.put(f"%{tag}.next = add nuw nsw i64 %{tag}, {s.step}")
-    f.put(f"br label %{tag}.head")
+    f.put(f"br label %{tag}.head{rolled}")
     f.label(f"{tag}.end")
+
+
+def _stays_rolled(s: For) -> bool:
+    """A long vectorised loop takes several vectors a trip already: unrolled further, as LLVM likes to, it takes twice
+    as long to compile, and runs no faster. So does one around it. Of short loops LLVM may make what it likes."""
+    if not s.vector:
+        return any(isinstance(inner, For) and _stays_rolled(inner) for inner in s.body)
+    known = not s.start.terms and not s.stop.terms
+    return not (known and s.stop.const - s.start.const < SHORT_LOOP)
+
+
+def _vectors_at_once(body: Sequence[str]) -> int:
+    """How many vectors a trip takes, so that their instructions overlap: the more, the fewer those are."""
+    work = len(body) + CALL_WORK * sum(" call " in line for line in body)
+    return 4 if work <= 2 * CALL_WORK else 2 if work <= 4 * CALL_WORK else 1
 
 
 def _index(f: _Function, s: Index) -> None:
@@ -343,7 +365,21 @@ def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> s
             parts.append(_function(f"{k.name}_final", k.buffers, k.final, how))
     if any(b.role == "error" for k in kernels for b in k.buffers):
         parts.append(OUT_OF_BOUNDS)
-    return "\n".join(parts)
+    return _with_loops("\n".join(parts))
+
+
+def _with_loops(text: str) -> str:
+    """Each rolled loop's metadata, a node of its own."""
+    first, *rest = re.split(ROLLED.format(r"(\d)"), text)
+    nodes, parts = ['!0 = !{!"llvm.loop.unroll.disable"}'], [first]
+    for count, part in zip(rest[::2], rest[1::2], strict=True):
+        n = len(nodes)
+        parts.append(f", !llvm.loop !{n}{part}")
+        nodes.append(f"!{n} = distinct !{{!{n}, !0}}")
+        if int(count):
+            nodes[n] = f"!{n} = distinct !{{!{n}, !0, !{n + 1}}}"
+            nodes.append(f'!{n + 1} = !{{!"llvm.loop.interleave.count", i32 {count}}}')
+    return "\n".join(["".join(parts), *nodes]) + "\n" if rest else text
 
 
 def module(text: str) -> str:

@@ -288,8 +288,11 @@ class Lowering:
         body.statements += stores
         if blocked and count > size:
             block, end = self.names.fresh("b"), self.names.fresh("e")
-            run.statements.append(Index(end, "min", var(block) + size, stop))
-            run.statements += self._cut(For(name, var(block), var(end), body.statements, vector=True), count)
+            limit = var(block) + size
+            if start.terms or stop.terms or (stop.const - start.const) % size:
+                run.statements.append(Index(end, "min", limit, stop))
+                limit = var(end)
+            run.statements += self._cut(For(name, var(block), limit, body.statements, vector=True), count)
             partial.end_block(run)
             nest: list[Statement] = [For(block, start, stop, run.statements, step=size)]
         else:

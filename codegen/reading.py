@@ -199,8 +199,8 @@ class Reader:
             return self.element(x, moved, scope)
         if name == "limit":
             x, fill, n = op.operands
-            inside = self.before(index[attrs["axis"]], n, scope)
-            return self.choose(inside, self.element(x, index, scope), self.element(fill, [], scope), v.dtype, scope)
+            is_before = self.before(index[attrs["axis"]], n, scope)
+            return self.choose(is_before, self.element(x, index, scope), self.element(fill, [], scope), v.dtype, scope)
         if name == "moving_slice":
             return self._moving(op, index, scope)
         # computed in this kernel: at this very place of the iteration space

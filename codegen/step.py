@@ -1,9 +1,8 @@
 """A whole step as one native function: kernels, products, loops and copies in order, over planned buffers.
 
     i64 step(ptr args)       args: inputs, outputs, constants, then the arena
-    i64 enter(ptr tuple)     the same from a tuple of arrays, see `weft.codegen.entry`
 
-Both return 0, or why the step's results are none (`weft.codegen.entry`). Everything that a call needs is in the text,
+It returns 0, or why the step's results are none (`weft.codegen.entry`). Everything that a call needs is in the text,
 so that its object code can be kept on disk and run later by a process that never loads a compiler.
 """
 
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weft.codegen.entry import NO_MEMORY, OUT_OF_BOUNDS, entry
+from weft.codegen.entry import NO_MEMORY, OUT_OF_BOUNDS
 from weft.codegen.kernel import Kernel
 from weft.codegen.llvm import module, print_kernels
 from weft.codegen.stack_ir import STACKS
@@ -56,8 +55,7 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     write_graph(w, frame, graph)
     arena = w.scratch + (ALIGN if w.bounds else 0)
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
-    enter = entry(inputs, len(arguments), set(plan.taken.values()))
-    parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step, enter]
+    parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step]
     text = module("\n".join(parts))
     return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks)
 

@@ -45,13 +45,13 @@ def _value_in(trace: Trace, argument: Any) -> Value:
     return trace.capture(argument).value_in(trace)
 
 
-def arguments_of(trace: Trace, graph: Graph) -> list[Any]:
-    """What to give for the inputs of a graph that `trace` captured: arrays, and tracers of outer captures.
+def arguments_of(trace: Trace, inputs: Sequence[Value]) -> list[Any]:
+    """What to give for inputs of a graph that `trace` captured: arrays, and tracers of outer captures.
 
     For captures whose inputs are all known or outer ones, as those of the transforms are.
     """
     found: list[Any] = []
-    for value in graph.inputs:
+    for value in inputs:
         source = trace.sources[value]
         if isinstance(source, Outer):
             found.append(Tracer(source.trace, source.value, source.weak))

@@ -77,9 +77,9 @@ def weak_of(leaf: Any) -> type | None:
     return type(leaf) if type(leaf) in WEAK_DTYPES else None
 
 
-def argument_tracer(trace: Trace, value: Value, weak: type | None) -> Tracer:
-    """A tracer whose array belongs to the caller."""
-    return Tracer(trace, value, weak, Storage(trace, value, argument=True))
+def argument_tracer(trace: Trace, value: Value, weak: type | None, strides: Any = None) -> Tracer:
+    """A tracer whose array belongs to the caller. strides: of the array, None where it lies in row-major order."""
+    return Tracer(trace, value, weak, Storage(trace, value, argument=True, strides=strides))
 
 
 def as_array(leaf: Any, type: TensorType) -> np.ndarray:

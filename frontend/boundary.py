@@ -33,7 +33,7 @@ def boundary(
 
     spec: the structure of (positional arguments, keywords). static: positional arguments that are compiled for.
     """
-    if captured.captured or captured.examined:
+    if captured.captured or captured.examined or (captured.stores and captured.rowmajor):
         return None
     try:
         left = iter([_leaf(i, leaf, captured.guards.get(i)) for i, leaf in enumerate(leaves)])

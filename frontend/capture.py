@@ -105,10 +105,11 @@ class Guarded:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Abstract:
-    """`path`: how the user writes it; `loop`: it changes from trip to trip of a loop."""
+    """`path`: how the user writes it; `loop`: it changes from trip to trip of a loop, `mapped`: from lane to lane."""
 
     path: str = ""
     loop: bool = False
+    mapped: bool = False
 
 
 Source = Known | Outer | Guarded | Abstract
@@ -124,7 +125,8 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "extents", "ranges", "journal", "_known", "_made", "_numbered")  # fmt: skip
+                 "lifted", "constants", "extents", "ranges", "rowmajor", "journal", "_known", "_made",
+                 "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -136,6 +138,7 @@ class Trace:
         self.arrays: dict[int, tuple[np.ndarray, Storage, Value]] = {}  # the array is kept alive
         self.examined: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise: an array, and what it held
         self.overwritten: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # likewise
+        self.rowmajor: set[Storage] = set()  # arguments of which a reshape was taken for the view that it then is
         self.ranges: dict[Value, tuple[int | None, int | None]] = {}  # of loops' variables, see `lengths`
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
         self.lifted: dict[Value, Value] = {}
@@ -395,10 +398,15 @@ def _blocked_message(value: Value, made: Op | None, source: Value, kind: Source,
     if source not in values:
         path = kind.path if isinstance(kind, Abstract) else source.name
         values.append(f"it depends on the array argument {path or source.name}: {type_text(source.type)}")
+    mapped = isinstance(kind, Abstract) and kind.mapped
     advice = (
-        "Under weft.compile an array has no value while the function is traced.\n"
+        f"Under {'weft.vmap' if mapped else 'weft.compile'} an array has no value while the function is traced.\n"
         f"{_ADVICE[asked]}\n"
-        "For a setting, pass a Python number: the function is then compiled for each value of it."
+    )
+    advice += (
+        "A setting that is one for all lanes has its value, with None in in_axes."
+        if mapped
+        else "For a setting, pass a Python number: the function is then compiled for each value of it."
     )
     problem = "branches on a traced array" if asked == "bool" else f"needs the {asked or 'value'} of a traced array"
     return message(problem, values, advice)

@@ -249,14 +249,16 @@ class CompiledFunction:
         return checking(direct, origins) if direct is not None and origins else direct
 
     def _overlapping(self, call: _Call) -> Runner:
-        """What is run when an array that is written shares memory with another: the function itself."""
+        """What is run when an array that is written shares memory with another, or lies otherwise than was taken for
+        granted: the function itself."""
         warned = False
 
         def run(leaves: Leaves) -> Any:
             nonlocal warned
             if not warned:
                 warned = True
-                log.warning("%s is run by NumPy: an array that it writes shares memory with another argument", self)
+                log.warning("%s is run by NumPy: an array that it writes shares memory with another argument, or is "
+                            "reshaped and does not lie in row-major order", self)  # fmt: skip
             args, kwargs = replace(call, leaves=leaves).arguments()
             names = self._names(len(args))
             fixed = {name: value for name, _, value in call.static}

@@ -26,7 +26,7 @@ from weft.frontend.convert.iteration import as_checkpoint, item
 from weft.frontend.errors import ControlFlowError, ShapeError, message
 from weft.frontend.numpy_api import surface
 from weft.frontend.region_parts import State, Undefined, leaf_of
-from weft.frontend.tracer import Tracer, full
+from weft.frontend.tracer import Tracer, as_tracer, full
 
 __all__ = ["associative_scan", "checkpoint", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
 
@@ -175,6 +175,10 @@ def scan(
             found.append(y)
         ordered = found[::-1] if reverse else found
         return carry, tree.map(lambda *items: np.stack(items), *ordered) if ordered else None
+    around = youngest()
+    assert around is not None
+    like = Tracer(around, around.constant(False, "bool"))
+    xs = tree.map(lambda x: as_tracer(x, like), xs)  # an array takes no traced index
     stacks = _stacks(lambda: call(f, init, row(rows[0]))[1], n)
     loop = _Variable(init, "carry")
 

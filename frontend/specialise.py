@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,15 @@ from weft.frontend import tree
 from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
-from weft.frontend.errors import ArgumentError, message
+from weft.frontend.errors import ArgumentError, ControlFlowError, message
 from weft.frontend.extents import fixed
+from weft.frontend.location import shown_path
 from weft.frontend.origins import Origins, Stale
 from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
 from weft.ir.builder import Builder
-from weft.ir.graph import Graph, Value
+from weft.ir.graph import Graph, Location, Value
 
 Leaves = list[Any]
 Runner = Callable[[Leaves], Any]
@@ -42,7 +44,8 @@ class Capture:
     of the k-th leaf of the result, ("constant", obj) or ("fresh", array). stores: (input, output) positions of
     the arrays that the function writes, and what it leaves in them. guards: leaf position -> the Python scalar
     that the capture looked at. outer: whether it depends on a capture around it, so that it can't be compiled
-    on its own. examined: arrays, and what they held when the course of the capture depended on it.
+    on its own. examined: arrays, and what they held when the course of the capture depended on it. rowmajor:
+    positions of arrays that are taken to lie in row-major order.
     """
 
     graph: Graph
@@ -54,6 +57,7 @@ class Capture:
     examined: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     stores: list[tuple[int, int]] = field(default_factory=list)
     foreign: list[tuple[Any, int]] = field(default_factory=list)  # likewise, of captures around this one
+    rowmajor: list[int] = field(default_factory=list)
 
     @property
     def outer(self) -> bool:
@@ -116,6 +120,7 @@ def capture(
             if t.storage.value is not value and isinstance(leaves[i], np.ndarray):
                 stores.append((i, len(outputs)))
                 outputs.append(t.storage.value)
+        rowmajor = [i for i, t in enumerate(tracers) if t.storage in trace.rowmajor]
         foreign: list[tuple[Any, int]] = []
         inputs = {id(s.array): n for n, s in enumerate(map(trace.sources.get, trace.builder.inputs))
                   if isinstance(s, Known)}  # fmt: skip
@@ -128,7 +133,8 @@ def capture(
         graph = _settled(trace.finish(outputs), trace.guards)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
-    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign)
+    return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign,
+                   rowmajor)  # fmt: skip
 
 
 def _settled(graph: Graph, guards: dict[int, bool | int | float]) -> Graph:
@@ -189,6 +195,8 @@ def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[
         leaf = leaves[n]
         if isinstance(leaf, Undefined):
             leaf.refuse()
+        if isinstance(leaf, GeneratorType):
+            raise ControlFlowError(_generator(leaf))
         if type(leaf) is not Tracer:
             fresh = type(leaf) is np.ndarray and sys.getrefcount(leaf) <= _UNSHARED
             places.append(("fresh" if fresh else "constant", leaf))
@@ -215,6 +223,13 @@ def _places(trace: Trace, leaves: Leaves, arguments: Sequence[Tracer]) -> tuple[
     return outputs, places
 
 
+def _generator(leaf: GeneratorType[Any, Any, Any]) -> str:
+    code = leaf.gi_code
+    at = Location(shown_path(code.co_filename), code.co_firstlineno, code.co_name)
+    advice = "Its body would run after the function was traced. Return a list of what it yields, or np.stack(list)."
+    return message("a function with `yield` can't be compiled, nor return what one gives", (), advice, location=at)
+
+
 def _static(path: Path) -> bool:
     return not any(view.starts for view in path)
 
@@ -238,7 +253,7 @@ def runner(
 
     The runner raises Stale when something that the capture relied on has changed. Arrays that it examined are
     looked for, and looked at, at each call. `overlapping` is run in its place when an array that the function
-    writes shares memory with another.
+    writes shares memory with another, or does not lie as it was taken to.
     """
     scalars = [
         (i, captured.graph.inputs[i].type.np_dtype) for i, leaf in enumerate(leaves) if type(leaf) is not np.ndarray
@@ -290,10 +305,13 @@ def _storing(
     """The runner of a function that writes arrays of its caller's, or that it closes over."""
     stores = captured.stores
     written = [i for i, _ in stores]
+    rowmajor = frozenset(captured.rowmajor)
 
     def run(given: Leaves) -> Any:
         arrays = feed(given)
         for i in written:
+            if i in rowmajor and not arrays[i].flags.c_contiguous:
+                return overlapping(given)
             if not arrays[i].flags.writeable:
                 raise ValueError(f"assignment destination is read-only: input {captured.graph.inputs[i].name or i}")
             for k, other in enumerate(arrays):

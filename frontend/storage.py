@@ -123,6 +123,11 @@ def shows_copy(shape: Sequence[int], strides: Any, itemsize: int, path: Sequence
     return False
 
 
+def is_relabelling(dims: Sequence[int], others: Sequence[int]) -> bool:
+    """Whether only axes of size one come and go: a view however an array lies."""
+    return [n for n in dims if n != 1] == [n for n in others if n != 1]
+
+
 def _strided(shape: tuple[int, ...], strides: Any, itemsize: int) -> np.ndarray:
     """An array of that layout, of one element's memory: nobody may look at its elements."""
     if strides is None:

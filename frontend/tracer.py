@@ -30,7 +30,7 @@ from weft.frontend.errors import (
 from weft.frontend.location import in_subscript
 from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS, METHODS
 from weft.frontend.operators import Operators, named
-from weft.frontend.storage import Path, Storage, View, read_path, shows_copy
+from weft.frontend.storage import Path, Storage, View, is_relabelling, read_path, shows_copy
 from weft.ir import ops
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY, IRTypeError, OpDef
@@ -308,8 +308,11 @@ def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     base = tracers[0]
     storage = base.storage
     path = (*base.path, View(op, attrs, tuple(t.storage for t in tracers[1:])))
-    if op is ops.movement.reshape and shows_copy(storage.value.type.dims, storage.strides, base.itemsize, path):
-        return Tracer(trace, result)
+    if op is ops.movement.reshape:
+        if storage.argument and not is_relabelling(base.type.dims, result.type.dims):
+            storage.trace.rowmajor.add(storage)  # whether it is a view depends on how the caller's array lies
+        if shows_copy(storage.value.type.dims, storage.strides, base.itemsize, path):
+            return Tracer(trace, result)
     return Tracer(trace, result, None, storage, path)
 
 
@@ -444,5 +447,3 @@ def _instead(name: str) -> str:
         "resize": "Write np.resize(x, shape); mutation comes later.",
     }
     return known.get(name, "Call it on the array outside the traced function.")
-
-

@@ -251,7 +251,7 @@ class _Capture:
     def arguments(self, graph: Graph) -> list[Any]:
         """What to give for the graph's inputs; of arrays that will be written, copies: residuals may be views."""
         written = [target for target, _ in self._written if isinstance(target, np.ndarray)]
-        given = arguments_of(self.trace, graph)
+        given = arguments_of(self.trace, graph.inputs)
         return [a.copy() if any(a is w for w in written) else a for a in given]
 
     def write_back(self, results: Sequence[Any]) -> None:
@@ -260,7 +260,7 @@ class _Capture:
             write_back(target, results[at])
 
     def _input(self, leaf: Any, path: str) -> Tracer:
-        type_ = _float_type(leaf, path)
+        type_ = float_type(leaf, path)
         weak = weak_of(leaf)
         source: Any
         if type(leaf) is Tracer:
@@ -268,7 +268,8 @@ class _Capture:
         else:
             source = Known(as_array(leaf, type_))
         value = self.trace.input(type_, source, identifier(path))
-        tracer = argument_tracer(self.trace, value, weak)
+        known = isinstance(leaf, np.ndarray) and not leaf.flags.c_contiguous
+        tracer = argument_tracer(self.trace, value, weak, leaf.strides if known else None)
         self.leaves.append(leaf)
         self.paths.append(path)
         self.inputs.append(value)
@@ -314,7 +315,7 @@ class _Capture:
         return value
 
 
-def _float_type(leaf: Any, path: str) -> TensorType:
+def float_type(leaf: Any, path: str) -> TensorType:
     """The type of a leaf to differentiate by. Raises GradientError unless it is a float."""
     type_ = input_type(leaf, path)
     if type_ is None:

@@ -14,6 +14,9 @@ op's own tests. Derivative rules are calculus on `Expr` handles; engines do the 
   to a `total` in place of it: what is read in a loop costs what the read costs, not an array of zeros. It may
   return None, and `pull` is asked.
 * `push(tangents, y, *operands, **attrs)` states the JVP for the few that are neither; a tangent may be None.
+
+So is the op on many lanes at once, `batch(size, lanes, *operands, **attrs)`: operand i has one more axis of `size`, in
+front, where lanes[i] is true, and at least one has; so have all results. (What has regions is `weft.passes.batch`'s.)
 """
 
 from __future__ import annotations
@@ -47,9 +50,9 @@ class OpDef:
     where `regions` names the graphs that the op holds, infer(types, attrs, regions).
     reference(*arrays, **attrs) -> array: what it means. numpy: the NumPy functions that it is.
     scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
-    pull, pull_into, push, linear: derivative, see the module. domain: (low, high) of test samples, one per operand or
-    one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f". optional: attributes that
-    it may have besides `attr_names`.
+    pull, pull_into, push, linear: derivative, batch: on many lanes, see the module. domain: (low, high) of test
+    samples, one per operand or one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
+    optional: attributes that it may have besides `attr_names`.
     """
 
     name: str
@@ -62,6 +65,7 @@ class OpDef:
     pull: Callable[..., Sequence[Any]] | None = None
     pull_into: Callable[..., Any] | None = None
     push: Callable[..., Any] | None = None
+    batch: Callable[..., Any] | None = None
     linear: tuple[int, ...] = ()
     domain: Any = (-2.0, 2.0)
     dtypes: str = "biuf"

@@ -16,7 +16,7 @@ from weft.ir.ops.stack import pop, push
 
 def active_values(graph: Graph, inputs: Iterable[Value]) -> set[Value]:
     """Floats, of regions too, that depend on `inputs` through differentiable ops; stacks of such."""
-    stacks = _same_stack(graph)
+    stacks = same_stack(graph)
     active = set(inputs)
     size = -1
     while len(active) != size:
@@ -41,7 +41,7 @@ def _spread(graph: Graph, active: set[Value], stacks: dict[Value, Value]) -> Non
             active.update(r for r in op.results if r.type.is_float)
 
 
-def _same_stack(graph: Graph) -> dict[Value, Value]:
+def same_stack(graph: Graph) -> dict[Value, Value]:
     """For every stack, one that stands for all that come from it or become it."""
     first: dict[Value, Value] = {}
 

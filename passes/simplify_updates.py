@@ -55,6 +55,12 @@ def update_same(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return v[0] if inner and inner.operands[0] is v[0] and inner.attrs == attrs else None
 
 
+def write_same(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # a window that is written as it was read from there -> as if nothing was written
+    inner = ctx.made_by(v[1], "dynamic_slice") or ctx.made_by(v[1], "moving_slice")
+    return v[0] if inner and inner.operands == (v[0], *v[2:]) else None
+
+
 def update_again(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # x[a:b] = u; x[a:b] = w -> x[a:b] = w
     inner = ctx.made_by(v[0], "update")
@@ -222,10 +228,10 @@ UPDATE_RULES: dict[str, tuple[Callable[..., Value | None], ...]] = {
     "slice": (slice_of_update,),
     "update": (update_all, update_nothing, update_same, update_again, update_by_window),
     "dynamic_slice": (window_all, window_fixed, window_of_scalar, window_of_update, window_of_slice),
-    "dynamic_update": (write_all, write_fixed, write_again),
+    "dynamic_update": (write_all, write_fixed, write_same, write_again),
     "bound": (bound_kept,),
     "moving_slice": (moving_fixed, moving_of_write),
-    "moving_update": (moving_write_fixed, moving_write_bare, moving_write_again),
+    "moving_update": (moving_write_fixed, moving_write_bare, write_same, moving_write_again),
     "limit": (limit_kept,),
     "agree": (agree_kept,),
 }

@@ -14,8 +14,11 @@ import numpy as np
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Op, Value
 from weft.ir.ops.movement import broadcast, pad, unbroadcast
-from weft.ir.ops.stack import stack_new, zeros
+from weft.ir.ops.stack import pop, stack_new, zeros
 from weft.ir.ops.update import update
+
+# What writes a window, and what reads it.
+REFILLED = {"update": "slice", "dynamic_update": "dynamic_slice", "moving_update": "moving_slice"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Sweep:
     def run(self, ops: Sequence[Op]) -> None:
         self.maker = {r: op for op in ops for r in op.results}
         for op in reversed(ops):
-            if any(r in self.adjoint for r in op.results) and any(v in self.active for v in op.operands):
+            has_adjoint = op.kind is pop or any(r in self.adjoint for r in op.results)  # of a pop, a record: of zeros
+            if has_adjoint and any(v in self.active for v in op.operands):
                 self.build.location = op.location
                 self._name(op)
                 self.nested(op, self) if op.regions else self._pull(op)
@@ -82,7 +86,10 @@ class Sweep:
         operands = [Expr(v, self.build) for v in op.operands]
         y = results[0] if one else results
         if kind.pull_into is not None and self.has_whole(op.operands[0]):
-            total = kind.pull_into(self.adjoint[op.operands[0]], delta, y, *operands, **op.attrs)
+            known = self.adjoint[op.operands[0]]
+            total = self._refilled(known, op, delta) if isinstance(delta, Expr) else None
+            if total is None:
+                total = kind.pull_into(known, delta, y, *operands, **op.attrs)
             if total is not None:
                 self.adjoint[op.operands[0]] = total
                 return
@@ -110,6 +117,22 @@ class Sweep:
         if not same or not self._is_zero(hollow) or not self._is_zero(fill):
             return None
         return self.build.emit(update, [x, u], at)[0]
+
+    def _refilled(self, total: Expr, read: Op, delta: Expr) -> Expr | None:
+        """x with zeros in a window, to which the adjoint of that very window is added: x with the adjoint there.
+
+        So `a[i] += b` is pulled back.
+        """
+        hole = self._maker(total.value)
+        if hole is None or REFILLED.get(hole.kind.name) != read.kind.name or delta.shape != read.result.shape:
+            return None
+        x, hollow, *places = hole.operands
+        same = tuple(places) == read.operands[1:] and hollow.shape == read.result.shape
+        if read.kind.name == "slice":
+            same = same and hole.attrs == read.attrs
+        if not same or not self._is_zero(hollow):
+            return None
+        return self.build.emit(hole.kind, [x, delta.value, *places], hole.attrs)[0]
 
     def _maker(self, value: Value) -> Op | None:
         """The op of the backward part that makes a value."""

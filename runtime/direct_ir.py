@@ -11,6 +11,8 @@ arguments are not those that the program was made for; nothing has happened, `mi
 goes the general way) or RAISED. Whatever happened, what the frame owns is released at the end. So the text is the
 same for all functions, compiled once, and a leaf costs nanoseconds.
 
+`weft_enter` is what the general way calls: it gets the arrays alone, and finds their addresses.
+
 What lies in arrays is read by offset (checked at import, see `weft.runtime.executable`); all else is asked of CPython
 and NumPy by their C API.
 """
@@ -32,6 +34,7 @@ def direct_ir() -> str:
     text = "\n".join([_TEXT, TAKE, GIVE])
     values = {"TYPE": entry.OBJECT_TYPE, "DATA": entry.ARRAY_DATA, "NDIM": entry.ARRAY_NDIM, "DIMS": entry.ARRAY_DIMS,
               "DESCR": entry.ARRAY_DESCR, "BASE": entry.ARRAY_BASE, "FLAGS": entry.ARRAY_FLAGS,
+              "ITEMS": entry.TUPLE_ITEMS, "COPY": entry.COPY,
               "MISSED": MISSED, "RAISED": RAISED, "HEADER": HEADER}  # fmt: skip
     for word, value in values.items():
         text = text.replace(f"${word}", str(value))
@@ -40,7 +43,7 @@ def direct_ir() -> str:
 
 def instructions() -> list[str]:
     """The names of all instructions."""
-    return re.findall(r"define i64 @weft_(\w+)\(", direct_ir())
+    return re.findall(r"define i64 @weft_(\w+)\(ptr %f", direct_ir())
 
 
 _TEXT = r"""
@@ -136,6 +139,46 @@ dropped:
   br label %drop
 end:
   ret ptr %out
+}
+
+; weft_enter program tuple: run a step on a tuple of arrays: inputs, results, constants, arena. program: the step, the
+; number of arrays, that of inputs, and for each of these the flags that it has to have.
+define i64 @weft_enter(ptr %program, ptr %tuple) {
+entry:
+  %step = load ptr, ptr %program
+  %count = call i64 @word(ptr %program, i64 1)
+  %inputs = call i64 @word(ptr %program, i64 2)
+  %args = alloca ptr, i64 %count, align 16
+  %items = getelementptr inbounds i8, ptr %tuple, i64 $ITEMS
+  br label %head
+head:
+  %i = phi i64 [0, %entry], [%i1, %on]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %item, label %run
+item:
+  %o = call ptr @object(ptr %items, i64 %i)
+  %data = call ptr @field(ptr %o, i64 $DATA)
+  %p = getelementptr inbounds ptr, ptr %args, i64 %i
+  store ptr %data, ptr %p
+  %i1 = add nuw nsw i64 %i, 1
+  %given = icmp slt i64 %i, %inputs
+  br i1 %given, label %look, label %on
+look:
+  %flags.at = getelementptr inbounds i8, ptr %o, i64 $FLAGS
+  %flags = load i32, ptr %flags.at
+  %k = add nuw nsw i64 %i, 3
+  %mask64 = call i64 @word(ptr %program, i64 %k)
+  %mask = trunc i64 %mask64 to i32
+  %set = and i32 %flags, %mask
+  %fine = icmp eq i32 %set, %mask
+  br i1 %fine, label %on, label %copy
+on:
+  br label %head
+copy:
+  ret i64 $COPY
+run:
+  %end = call i64 %step(ptr %args)
+  ret i64 %end
 }
 
 ; How many names there are, or -1 if they are others than wanted. Both are tuples, or null for none.

@@ -20,7 +20,7 @@ from weft.ir.boundary import Boundary
 from weft.ir.graph import Graph
 from weft.ir.ops.moving import disagreement
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
-from weft.runtime.direct import direct, supported
+from weft.runtime.direct import direct, enter, supported
 
 ALIGN = 64
 NOTHING = np.empty(1, np.uint8)
@@ -54,18 +54,18 @@ def _references(held: list[np.ndarray]) -> int:
 ALONE = _references([np.empty(1)])  # the list's own; what else is counted depends on the Python
 
 
-def _entry(library: native.Library, inputs: int, written: set[int]) -> Callable[[tuple[np.ndarray, ...]], int]:
+def _entry(library: native.Library, inputs: int, slots: int, written: set[int]) -> Callable[..., int]:
     """The step as a callable over a tuple of arrays; it returns 0, or why there are no results."""
     if NATIVE_ENTRY:
-        return library.function("enter", ctypes.c_int64, ctypes.py_object)
+        return enter(library.address("step"), inputs, slots, written)
     step = library.function("step", ctypes.c_int64, ctypes.c_void_p)
 
-    def enter(arrays: tuple[np.ndarray, ...]) -> int:
+    def by_address(arrays: tuple[np.ndarray, ...]) -> int:
         if not all(_usable(a, i in written) for i, a in enumerate(arrays[:inputs])):
             return COPY
         return int(step((ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])))
 
-    return enter
+    return by_address
 
 
 def _usable(a: np.ndarray, written: bool) -> bool:
@@ -87,7 +87,8 @@ class Executable:
         self.library = library
         self._graph = graph
         self._written = set(taken.values())
-        self._enter = _entry(library, len(graph.inputs), self._written)
+        slots = len(graph.inputs) + len(graph.outputs) + len(step.constants) + 1
+        self._enter = _entry(library, len(graph.inputs), slots, self._written)
         self._positions = range(len(graph.outputs))
         self._outputs = [(v.type.np_dtype, v.type.dims) for v in graph.outputs]
         self._taken = dict(taken)

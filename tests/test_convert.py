@@ -322,3 +322,18 @@ def test_gradients_through_statements():
         np.testing.assert_allclose(compiled(V), g, rtol=1e-12)
     d = np.cos(np.arange(20.0))
     assert abs(g @ d - (loss(V + 1e-6 * d) - loss(V - 1e-6 * d)) / 2e-6) < 1e-6 * abs(g @ d)
+
+
+def yielding(x):
+    for i in range(3):
+        yield x[i] * 2
+
+
+def test_a_generator_is_no_result():
+    """Used as a loop it is fine; returned, its body would run too late."""
+    assert interpreted(lambda x: sum(yielding(x)))(V) == sum(yielding(V))
+    line = yielding.__code__.co_firstlineno
+    for f in (yielding, lambda x: (x.sum(), yielding(x))):
+        with pytest.raises(errors.ControlFlowError, match="yield") as caught:
+            interpreted(f)(V)
+        assert f"test_convert.py:{line}: `yielding`" in str(caught.value)

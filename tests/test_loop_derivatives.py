@@ -146,6 +146,24 @@ def main(n: i64, x0: f64, u0: f64[9]) -> (f64, f64[9]):
     return x, u
 """
 
+KINKED = """\
+@region
+def then(x: f64, k: f64) -> f64:
+    a: f64 = sin(x)
+    y: f64 = abs(a)
+    return y
+
+@region
+def orelse(x: f64, k: f64) -> f64:
+    y: f64 = mul(x, k)
+    return y
+
+def main(n: i64, x: f64, k: f64) -> f64:
+    p: bool = less(n, i64(3))
+    y: f64 = cond(p, x, k, then=then, orelse=orelse)
+    return y
+"""
+
 LOOP_IN_BRANCH = """\
 @region
 def body(i: i64, x: f64, k: f64) -> f64:
@@ -254,6 +272,7 @@ PROGRAMS = {
     "branch in a loop": BRANCH_IN_LOOP,
     "loop in a branch": LOOP_IN_BRANCH,
     "while in a for": NESTED,
+    "only a sign": KINKED,
     "scatters": SCATTERS,
     "swap": SWAP,
 }

@@ -2,14 +2,17 @@
 
 import ctypes
 import gc
+import re
 import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import weft
 from weft.codegen.objects import CompileError, assembly, compile_object, host_key, optimised
 from weft.runtime import native
 from weft.runtime.elf import ObjectError, read_symbols
@@ -198,3 +201,24 @@ def test_importing_costs_no_llvm():
     program = "import sys, weft.runtime.blas; print('llvmlite' in sys.modules, 'numba' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert result.stdout.split() == ["False", "False"]
+
+
+def test_a_long_vectorised_loop_stays_rolled_and_a_short_one_may_not():
+    """LLVM would unroll it, on top of the vectors that it takes at once: twice the time to compile, for nothing."""
+    f = weft.compile(lambda x: np.max(x, axis=1))
+    text = f.lower(np.ones((8, 4096), np.float32)).llvm
+    assert text.count("!llvm.loop !") == 2  # and the one around it
+    assert text.count('!"llvm.loop.unroll.disable"') == text.count('!"llvm.loop.interleave.count"') == 1
+    rolled, free = assembly(text), assembly(re.sub(r", !llvm.loop !\d+", "", text))
+    assert len(rolled.splitlines()) < len(free.splitlines())
+    assert "!llvm.loop" not in f.lower(np.ones((8, 8), np.float32)).llvm
+
+
+def test_loops_have_metadata_of_their_own():
+    f = weft.compile(lambda x: (np.exp(x) + np.exp(-x)) / np.sum(x * x, axis=1, keepdims=True))
+    text = f.lower(np.ones((50, 1000))).llvm
+    used = re.findall(r"!llvm.loop !(\d+)", text)
+    counts = re.findall(r'"llvm.loop.interleave.count", i32 (\d)', text)
+    assert len(used) == len(set(used)) >= 3
+    assert "4" in counts and counts != ["4"] * len(counts)
+    assert all(re.search(rf"^!{n} = distinct !{{!{n}, !0[,}}]", text, re.M) for n in used)

@@ -56,7 +56,7 @@ def run(text, *arguments):
 def in_loops(text):
     """The lines of a step that are run more than once."""
     found, loop = [], None
-    for line in text[text.index("define i64 @step") : text.index("define i64 @enter")].splitlines():
+    for line in text[text.index("define i64 @step") :].splitlines():
         start = re.match(r"(?:for|while)\.(\d+):", line)
         if loop is None and start:
             loop = start[1]

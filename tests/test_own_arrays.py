@@ -109,3 +109,27 @@ def test_others_arrays_are_refused():
         with pytest.raises(errors.UnsupportedError, match="Make it in the traced function"):
             weft.compile(f)(np.float64(-1.0))
     assert TABLE[0] == 0
+
+
+def reshaped(a):
+    """A view or a copy, by how `a` lies."""
+    b = a.reshape(-1)
+    b[0] = 9.0
+    a.T.ravel()[1] = 7.0
+    return (a * b.reshape(a.shape)).sum()
+
+
+@pytest.mark.parametrize("first", "CF")
+def test_a_reshape_is_a_view_where_numpys_is(first):
+    """Whichever layout was met first, and in what has no compiled form."""
+    compiled = weft.compile(reshaped)
+    for order in (first, *"CFC"):
+        a = np.asarray(np.arange(6.0).reshape(2, 3), order=order)
+        mine, others = a.copy(order="K"), a.copy(order="K")
+        want = reshaped(mine)
+        assert compiled(others) == want
+        np.testing.assert_array_equal(others, mine)
+        mine, others = a.copy(order="K"), a.copy(order="K")
+        want = reshaped(mine)
+        assert weft.value_and_grad(reshaped)(others)[0] == want
+        np.testing.assert_array_equal(others, mine)

@@ -3,6 +3,7 @@
     @weft.compile                          compile(f), grad(f), value_and_grad(f), vjp(f, x), jvp(f, (x,), (t,))
     def step(params, x, y): ...            weft.tree: nested containers of arrays
     for i in weft.unroll(range(n)): ...    unroll, rolled: how a loop is captured
+    weft.vmap(f, in_axes=0)                vmap, jacfwd, jacrev, jacobian, hessian
     weft.scan(f, init, xs)                 cond, switch, while_loop, fori_loop, scan, map, associative_scan
 
 The names are loaded when they are first used, so that `import weft` costs little more than `import numpy`.
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
     from weft.frontend.convert.iteration import Rolled as rolled
     from weft.frontend.convert.iteration import Unrolled as unroll
     from weft.frontend.errors import WeftError
+    from weft.frontend.jacobian import hessian, jacfwd, jacobian, jacrev
     from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
+    from weft.frontend.vectorise import vmap
 
     compile: Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "fori_loop", "grad", "jvp", "map",
-    "rolled", "scan", "switch", "tree", "unroll", "value_and_grad", "vjp", "while_loop",
+    "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "fori_loop", "grad", "hessian",
+    "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "tree", "unroll",
+    "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
 
 # Public name -> (module, name there; "" for the module itself).
@@ -35,6 +39,8 @@ _WHERE = {
     "value_and_grad": ("weft.frontend.transforms", "value_and_grad"),
     "vjp": ("weft.frontend.transforms", "vjp"),
     "jvp": ("weft.frontend.transforms", "jvp"),
+    "vmap": ("weft.frontend.vectorise", "vmap"),
+    **{name: ("weft.frontend.jacobian", name) for name in ("hessian", "jacfwd", "jacobian", "jacrev")},
     **{
         name: ("weft.frontend.control", name)
         for name in ("associative_scan", "checkpoint", "cond", "fori_loop", "map", "scan", "switch", "while_loop")

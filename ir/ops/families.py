@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.ir.opdef import IRTypeError, OpDef, register
+from weft.ir.opdef import REGISTRY, IRTypeError, OpDef, register
 from weft.ir.types import TensorType, broadcast_dims, dtype_name
 
 Types = tuple[TensorType, ...]
@@ -69,10 +69,35 @@ def elementwise(
             scalar=scalar,
             pull=pull,
             linear=linear,
+            batch=lane_by_lane(name),
             domain=domain,
             dtypes=dtypes,
         )
     )
+
+
+def aligned(lanes: Sequence[bool], operands: Sequence[Any]) -> list[Any]:
+    """Operands that broadcast against each other lane by lane: the lanes' axis stands before all other axes."""
+    rank = max(len(x.shape) - lane for lane, x in zip(lanes, operands, strict=True))
+    return [_padded(x, rank) if lane else x for lane, x in zip(lanes, operands, strict=True)]
+
+
+def _padded(x: Any, rank: int) -> Any:
+    missing = rank + 1 - len(x.shape)
+    shape = x.shape[:1] + (1,) * missing + x.shape[1:]
+    return REGISTRY["reshape"](x, shape=shape) if missing else x
+
+
+def lane_by_lane(name: str) -> Callable[..., Any]:
+    """The batching rule of what is done element by element."""
+    return lambda size, lanes, /, *operands, **attrs: REGISTRY[name](*aligned(lanes, operands), **attrs)
+
+
+def in_each(size: int, lanes: Sequence[bool], operands: Sequence[Any]) -> list[Any]:
+    """The operands with the lanes' axis: what all lanes share is broadcast."""
+    shared = REGISTRY["broadcast"]
+    pairs = zip(lanes, operands, strict=True)
+    return [x if lane or x.type.is_stack else shared(x, shape=(size, *x.shape)) for lane, x in pairs]
 
 
 def normal_axes(axes: Any, rank: int, op: str) -> tuple[int, ...]:
@@ -92,8 +117,11 @@ __all__ = [
     "OpDef",
     "TensorType",
     "Types",
+    "aligned",
     "dtype_name",
     "elementwise",
+    "in_each",
+    "lane_by_lane",
     "normal_axes",
     "register",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from weft.ir.opdef import REGISTRY, OpDef, register
-from weft.ir.ops.families import IRTypeError, Types, normal_axes
+from weft.ir.ops.families import IRTypeError, Types, aligned, in_each, normal_axes
 from weft.ir.ops.logic import equal, logical_and, logical_not, where
 from weft.ir.ops.movement import broadcast, reshape
 from weft.ir.ops.source import iota
@@ -61,7 +61,22 @@ def _pull_gather(g: Any, y: Any, x: Any, *indices: Any, axes: tuple[int, ...]) -
     return (scatter_add(zeros, *indices, g, axes=axes), *([None] * len(indices)))
 
 
-gather = register(
+def by_lane(size: int, lanes: Any, indices: Any, axes: tuple[int, ...]) -> tuple[list[Any], tuple[int, ...]]:
+    """Indices into an array that has the lanes' axis in front, each lane's into its own part of it, and their axes."""
+    indices = aligned(lanes, indices)
+    rank = max(len(i.shape) - lane for lane, i in zip(lanes, indices, strict=True))
+    lane = reshape(_turns(indices[0], (size,)), shape=(size,) + (1,) * rank)
+    return [lane, *indices], (0, *(a + 1 for a in axes))
+
+
+def _batch_gather(size: int, lanes: Any, x: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
+    if not lanes[0]:
+        return gather(x, *aligned(lanes[1:], indices), axes=axes)
+    found, axes = by_lane(size, lanes[1:], indices, axes)
+    return gather(x, *found, axes=axes)
+
+
+gather: OpDef = register(
     OpDef(
         "gather",
         "index",
@@ -71,9 +86,20 @@ gather = register(
         pull=_pull_gather,
         pull_into=lambda total, g, y, x, *indices, axes: scatter_add(total, *indices, g, axes=axes),
         linear=(0,),
+        batch=_batch_gather,
         attr_names=("axes",),
     )
 )
+
+
+def _batch_write(name: str) -> Any:
+    def batch(size: int, lanes: Any, x: Any, *rest: Any, axes: tuple[int, ...]) -> Any:
+        *indices, updates = rest
+        x, updates = in_each(size, (lanes[0], lanes[-1]), (x, updates))
+        found, axes = by_lane(size, lanes[1:-1], indices, axes)
+        return REGISTRY[name](x, *found, updates, axes=axes)
+
+    return batch
 
 
 def _infer_write(name: str) -> Any:
@@ -117,6 +143,7 @@ scatter_add: OpDef = register(
         arity=-1,
         pull=_pull_scatter_add,
         push=_tangent_of_scatter_add,
+        batch=_batch_write("scatter_add"),
         attr_names=("axes",),
         dtypes="iuf",
     )
@@ -196,6 +223,7 @@ scatter: OpDef = register(
         arity=-1,
         pull=_pull_scatter,
         push=_tangent_of_scatter,
+        batch=_batch_write("scatter"),
         attr_names=("axes",),
     )
 )

@@ -14,7 +14,7 @@ import numpy as np
 
 from weft.ir.opdef import OpDef, register
 from weft.ir.ops.families import IRTypeError, Types
-from weft.ir.ops.movement import inverse_permutation, transpose
+from weft.ir.ops.movement import inverse_permutation, to_front, transpose
 from weft.ir.types import TensorType
 
 Axes = tuple[tuple[int, ...], tuple[int, ...]]
@@ -97,7 +97,21 @@ def _push_dot(tangents: Any, y: Any, a: Any, b: Any, batch: Axes, contract: Axes
     return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
-dot = register(
+def _batch_dot(size: int, lanes: Any, a: Any, b: Any, batch: Axes, contract: Axes) -> Any:
+    """Lanes on both sides are one more batch axis; on one side they are one more free axis, of one great product."""
+    batch, contract = (
+        (tuple(i + lanes[0] for i in pair[0]), tuple(j + lanes[1] for j in pair[1])) for pair in (batch, contract)
+    )
+    if all(lanes):
+        return dot(a, b, batch=((0, *batch[0]), (0, *batch[1])), contract=contract)
+    fa, fb = free_axes(len(a.shape), batch[0], contract[0]), free_axes(len(b.shape), batch[1], contract[1])
+    if lanes[1] and fb == (0,):  # W x of many x is X W', which has the lanes before W's axis
+        return to_front(dot(b, a, batch=batch[::-1], contract=contract[::-1]), len(batch[0]))
+    at = len(batch[0]) + (len(fa) if lanes[1] else 0)
+    return to_front(dot(a, b, batch=batch, contract=contract), at)
+
+
+dot: OpDef = register(
     OpDef(
         "dot",
         "dot",
@@ -106,6 +120,7 @@ dot = register(
         arity=2,
         pull=_pull_dot,
         push=_push_dot,
+        batch=_batch_dot,
         attr_names=("batch", "contract"),
         dtypes="iuf",
     )

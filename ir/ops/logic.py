@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weft.ir.opdef import OpDef, register
-from weft.ir.ops.families import IRTypeError, Types, elementwise
+from weft.ir.ops.families import IRTypeError, Types, elementwise, lane_by_lane
 from weft.ir.types import TensorType, broadcast_dims
 
 less = elementwise("less", np.less, "a < b", arity=2, result="bool", pull=lambda g, y, a, b: (None, None))
@@ -64,5 +64,6 @@ where: OpDef = register(
         scalar="b if a else c",
         pull=lambda g, y, c, a, b: (None, where(c, g, g.const(0)), where(c, g.const(0), g)),
         linear=(1, 2),
+        batch=lane_by_lane("where"),
     )
 )

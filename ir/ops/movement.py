@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from weft.ir.opdef import REGISTRY, OpDef, register
-from weft.ir.ops.families import IRTypeError, Types, normal_axes
+from weft.ir.ops.families import IRTypeError, Types, aligned, in_each, normal_axes
 from weft.ir.types import TensorType, broadcast_dims
 
 
@@ -51,12 +51,15 @@ def unbroadcast(g: Any, dims: tuple[int, ...]) -> Any:
     return g if g.shape == dims else reshape(g, shape=dims)
 
 
-broadcast = _movement(
+broadcast: OpDef = _movement(
     "broadcast",
     _infer_broadcast,
     lambda a, shape: np.broadcast_to(a, shape),
     lambda g, y, x, shape: (unbroadcast(g, x.shape),),
     ("shape",),
+    batch=lambda size, lanes, x, shape: broadcast(
+        reshape(x, shape=(size,) + (1,) * (len(shape) - len(x.shape) + 1) + x.shape[1:]), shape=(size, *shape)
+    ),
 )
 
 
@@ -74,6 +77,7 @@ reshape: OpDef = _movement(
     lambda a, shape: np.reshape(a, shape),
     lambda g, y, x, shape: (reshape(g, shape=x.shape),),
     ("shape",),
+    batch=lambda size, lanes, x, shape: reshape(x, shape=(size, *shape)),
 )
 
 
@@ -103,7 +107,14 @@ transpose: OpDef = _movement(
     lambda a, perm: np.transpose(a, perm),
     lambda g, y, x, perm: (transpose(g, perm=inverse_permutation(perm)),),
     ("perm",),
+    batch=lambda size, lanes, x, perm: transpose(x, perm=(0, *(p + 1 for p in perm))),
 )
+
+
+def to_front(x: Any, axis: int) -> Any:
+    """`x` with that axis as the first one."""
+    rest = (i for i in range(len(x.shape)) if i != axis)
+    return transpose(x, perm=(axis, *rest)) if axis else x
 
 
 def _infer_slice(types: Types, attrs: Any) -> Types:
@@ -155,8 +166,19 @@ def _pull_slice_into(total: Any, g: Any, y: Any, x: Any, **at: Any) -> Any:
 
 SMALL_PART = 8
 slice_: OpDef = _movement(
-    "slice", _infer_slice, _slice, _pull_slice, ("start", "stop", "step"), pull_into=_pull_slice_into
+    "slice",
+    _infer_slice,
+    _slice,
+    _pull_slice,
+    ("start", "stop", "step"),
+    pull_into=_pull_slice_into,
+    batch=lambda size, lanes, x, **at: slice_(x, **of_each(size, **at)),
 )
+
+
+def of_each(size: int, start: Any, stop: Any, step: Any) -> dict[str, Any]:
+    """A slice's attributes for all of `size` lanes."""
+    return {"start": (0, *start), "stop": (size, *stop), "step": (1, *step)}
 
 
 def _infer_reverse(types: Types, attrs: Any) -> Types:
@@ -172,6 +194,7 @@ reverse: OpDef = _movement(
     lambda a, axes: np.flip(a, axes),
     lambda g, y, x, axes: (reverse(g, axes=axes),),
     ("axes",),
+    batch=lambda size, lanes, x, axes: reverse(x, axes=tuple(a + 1 for a in axes)),
 )
 
 
@@ -200,7 +223,18 @@ def _pull_pad(g: Any, y: Any, x: Any, fill: Any, low: Any, high: Any) -> Any:
     return inner, REGISTRY["sum"](g, axes=every) - REGISTRY["sum"](inner, axes=every)
 
 
-pad = _movement(
+def _batch_pad(size: int, lanes: Any, x: Any, fill: Any, low: Any, high: Any) -> Any:
+    """Where each lane has a fill of its own, that is chosen outside of what is x: a pad of trues with false."""
+    every = {"low": (0, *low), "high": (0, *high)}
+    if not lanes[1]:
+        return pad(x, fill, **every)
+    true = x.builder.constant(True, "bool")
+    inside = pad(broadcast(true, shape=x.shape[lanes[0] :]), true.const(False), low=low, high=high)
+    padded = pad(x, x.const(0), **every) if lanes[0] else pad(x, x.const(0), low=low, high=high)
+    return REGISTRY["where"](*aligned((False, lanes[0], True), (inside, padded, fill)))
+
+
+pad: OpDef = _movement(
     "pad",
     _infer_pad,
     _pad,
@@ -208,6 +242,7 @@ pad = _movement(
     ("low", "high"),
     arity=2,
     linear=(0, 1),
+    batch=_batch_pad,
 )
 
 
@@ -238,7 +273,7 @@ def _pull_concatenate(g: Any, y: Any, *xs: Any, axis: int) -> Any:
     return out
 
 
-concatenate = _movement(
+concatenate: OpDef = _movement(
     "concatenate",
     _infer_concatenate,
     lambda *arrays, axis: np.concatenate(arrays, axis),
@@ -246,4 +281,5 @@ concatenate = _movement(
     ("axis",),
     arity=-1,
     linear=(-1,),
+    batch=lambda size, lanes, *xs, axis: concatenate(*in_each(size, lanes, xs), axis=axis + 1),
 )

@@ -19,16 +19,11 @@ from typing import Any
 import numpy as np
 
 from weft.ir.opdef import OpDef, register
-from weft.ir.ops.families import IRTypeError, Types
+from weft.ir.ops.families import IRTypeError, Types, in_each
+from weft.ir.ops.moving_lanes import agree_in_each, halves, in_all, limit_of_each, slice_of_each, update_of_each
 from weft.ir.ops.reduce import sum_
 from weft.ir.ops.update import I64, zeros_like
 from weft.ir.types import TensorType
-
-
-def halves(places: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The starts and the lengths among the operands of a moving slice or update."""
-    rank = len(places) // 2
-    return tuple(places[:rank]), tuple(places[rank:])
 
 
 def _check(op: str, x: TensorType, sizes: tuple[int, ...], places: Types) -> None:
@@ -70,6 +65,12 @@ def _pull_slice_into(total: Any, g: Any, y: Any, x: Any, *places: Any, sizes: tu
     return moving_update(total, moving_slice(total, *places, sizes=sizes) + g, *places)
 
 
+def _batch_slice(size: int, lanes: Any, x: Any, *places: Any, sizes: tuple[int, ...]) -> Any:
+    if any(lanes[1:]):
+        return slice_of_each(size, lanes, x, places, sizes)
+    return moving_slice(x, *in_all(size, x, places), sizes=(size, *sizes))
+
+
 moving_slice: OpDef = register(
     OpDef(
         "moving_slice",
@@ -80,6 +81,7 @@ moving_slice: OpDef = register(
         pull=_pull_slice,
         pull_into=_pull_slice_into,
         linear=(0,),
+        batch=_batch_slice,
         attr_names=("sizes",),
     )
 )
@@ -105,8 +107,24 @@ def _pull_update(g: Any, y: Any, x: Any, u: Any, *places: Any) -> Any:
     return (moving_update(g, zeros_like(g, u.shape), *places), part, *[None] * len(places))
 
 
+def _batch_update(size: int, lanes: Any, x: Any, u: Any, *places: Any) -> Any:
+    x, u = in_each(size, lanes[:2], (x, u))
+    if any(lanes[2:]):
+        return update_of_each(size, lanes[2:], x, u, places)
+    return moving_update(x, u, *in_all(size, x, places))
+
+
 moving_update: OpDef = register(
-    OpDef("moving_update", "index", _infer_update, _update, arity=-1, pull=_pull_update, linear=(0, 1))
+    OpDef(
+        "moving_update",
+        "index",
+        _infer_update,
+        _update,
+        arity=-1,
+        pull=_pull_update,
+        linear=(0, 1),
+        batch=_batch_update,
+    )
 )
 
 
@@ -130,8 +148,24 @@ def _pull_limit(g: Any, y: Any, x: Any, fill: Any, n: Any, axis: int) -> Any:
     return inside, sum_(g - inside, axes=tuple(range(len(x.shape)))), None
 
 
+def _batch_limit(size: int, lanes: Any, x: Any, fill: Any, n: Any, axis: int) -> Any:
+    if lanes[1] or lanes[2]:
+        return limit_of_each(lanes, x, fill, n, axis)
+    return limit(x, fill, n, axis=axis + 1)
+
+
 limit: OpDef = register(
-    OpDef("limit", "index", _infer_limit, _limit, arity=3, pull=_pull_limit, linear=(0, 1), attr_names=("axis",))
+    OpDef(
+        "limit",
+        "index",
+        _infer_limit,
+        _limit,
+        arity=3,
+        pull=_pull_limit,
+        linear=(0, 1),
+        batch=_batch_limit,
+        attr_names=("axis",),
+    )
 )
 
 
@@ -152,7 +186,7 @@ def _agree(n: np.ndarray, k: np.ndarray, problem: str) -> np.ndarray:
     return n
 
 
-agree = register(
+agree: OpDef = register(
     OpDef(
         "agree",
         "elementwise",
@@ -161,6 +195,7 @@ agree = register(
         arity=2,
         scalar="a",
         pull=lambda g, y, n, k, problem: (None, None),
+        batch=lambda size, lanes, n, k, problem: agree_in_each(agree, size, lanes, n, k, problem),
         attr_names=("problem",),
         dtypes="i",
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.ir.opdef import OpDef, register
+from weft.ir.opdef import REGISTRY, OpDef, register
 from weft.ir.ops.families import IRTypeError, Types, normal_axes
 from weft.ir.ops.logic import equal, where
 from weft.ir.ops.movement import broadcast, reshape
@@ -52,6 +52,7 @@ def _reducer(name: str, function: Callable[..., Any], combine: str, identity: Ca
             "reduce",
             _infer(name, dtypes, None, empty_ok),
             reference,
+            batch=lambda size, lanes, x, axes: REGISTRY[name](x, axes=tuple(a + 1 for a in axes)),
             attr_names=("axes",),
             dtypes=dtypes,
             extra={"combine": combine, "identity": identity},
@@ -148,6 +149,7 @@ def _arg(name: str, function: Any) -> OpDef:
             lambda a, axis: np.asarray(function(a, axis=axis), dtype=np.int64),
             attr_names=("axis",),
             pull=lambda g, y, x, axis: (None,),
+            batch=lambda size, lanes, x, axis: REGISTRY[name](x, axis=axis + 1),
         )
     )
 

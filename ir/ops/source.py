@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weft.ir.opdef import OpDef, register
-from weft.ir.ops.families import IRTypeError, Types
+from weft.ir.ops.families import IRTypeError, Types, lane_by_lane
 from weft.ir.types import NAMES, TensorType, dtype_name
 
 
@@ -60,6 +60,7 @@ cast: OpDef = register(
             cast(g, dtype=x.dtype) if x.type.is_float and g.type.is_float else None,
         ),
         linear=(0,),
+        batch=lane_by_lane("cast"),
         attr_names=("dtype",),
     )
 )

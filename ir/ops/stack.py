@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from weft.ir.opdef import IRTypeError, OpDef, register
-from weft.ir.ops.families import Types
+from weft.ir.ops.families import Types, in_each
 from weft.ir.ops.movement import broadcast
 from weft.ir.types import STACK, TensorType, dtype_name, read_type
 
@@ -99,6 +99,7 @@ push: OpDef = register(
         arity=-1,
         pull=lambda g, y, stack, *values: _pop_from(g, values),
         push=_tangent_of_push,
+        batch=lambda size, lanes, *operands: push(*in_each(size, lanes, operands)),
     )
 )
 
@@ -125,6 +126,11 @@ def _pull_pop(g: Any, y: Any, stack: Any, types: Any) -> Any:
     return (_push_over(zeros(stack) if g[0] is None else g[0], g[1:], y[1:]),)
 
 
+def _types_of_each(size: int, types: Sequence[str]) -> tuple[str, ...]:
+    found = [t for t in map(read_type, types) if t is not None]
+    return tuple(str(t.with_dims((size, *t.dims))) for t in found)
+
+
 pop: OpDef = register(
     OpDef(
         "pop",
@@ -133,6 +139,7 @@ pop: OpDef = register(
         _pop,
         pull=_pull_pop,
         push=lambda tangents, y, stack, types: _pop_from(tangents[0], y[1:]),
+        batch=lambda size, lanes, stack, types: pop(stack, types=_types_of_each(size, types)),
         attr_names=("types",),
     )
 )

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from weft.ir.opdef import OpDef, register
-from weft.ir.ops.families import IRTypeError, Types
-from weft.ir.ops.movement import broadcast, slice_
+from weft.ir.ops.families import IRTypeError, Types, in_each, lane_by_lane
+from weft.ir.ops.index import by_lane, gather, scatter
+from weft.ir.ops.movement import broadcast, inverse_permutation, of_each, reshape, slice_, transpose
+from weft.ir.ops.source import iota
 from weft.ir.types import TensorType
 
 I64 = TensorType("i64")
@@ -56,6 +58,7 @@ update: OpDef = register(
         arity=2,
         pull=_pull_update,
         linear=(0, 1),
+        batch=lambda size, lanes, x, u, **at: update(*in_each(size, lanes, (x, u)), **of_each(size, **at)),
         attr_names=("start", "stop", "step"),
     )
 )
@@ -88,6 +91,47 @@ def _pull_dynamic_slice(g: Any, y: Any, x: Any, *starts: Any, sizes: tuple[int, 
     return (dynamic_update(zeros_like(g, x.shape), g, *starts), *[None] * len(starts))
 
 
+def _window_of_each(
+    lanes: Any, starts: Any, sizes: tuple[int, ...], dims: tuple[int, ...]
+) -> tuple[list[bool], list[Any], tuple[int, ...]]:
+    """A window that starts elsewhere in each lane, as indices along the axes that it doesn't fill: which of them have
+    lanes, the indices, the axes. No axes where all lanes have one window."""
+    axes = tuple(a for a, (n, d) in enumerate(zip(sizes, dims, strict=True)) if n != d)
+    if not any(lanes[a] for a in axes):
+        return [], [], ()
+    indices = []
+    for k, a in enumerate(axes):
+        around = [1] * len(axes)
+        start = reshape(starts[a], shape=(*starts[a].shape, *around))
+        around[k] = sizes[a]
+        attrs = {"shape": tuple(around), "axis": k, "dtype": "i64"}
+        indices.append(start + start.builder.emit(iota, (), attrs)[0] if sizes[a] != 1 else start)
+    return [lanes[a] for a in axes], indices, axes
+
+
+def _from_front(rank: int, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """What puts the axes of a gather's result, behind that of the lanes, where they are in its operand."""
+    front = (*axes, *(a for a in range(rank) if a not in axes))
+    return (0, *(1 + i for i in inverse_permutation(front)))
+
+
+def _same_starts(lanes: Any, starts: Any) -> list[Any]:
+    """Starts of a window that is one for all lanes: where they have lanes, the window fills the axis."""
+    return [s.const(0) if lane else s for lane, s in zip(lanes, starts, strict=True)]
+
+
+def _batch_dynamic_slice(size: int, lanes: Any, x: Any, *starts: Any, sizes: tuple[int, ...]) -> Any:
+    dims = x.shape[lanes[0] :]
+    have, indices, axes = _window_of_each(lanes[1:], starts, sizes, dims)
+    if not axes:
+        (x,) = in_each(size, lanes[:1], (x,))
+        starts = (x.builder.constant(0, "i64"), *_same_starts(lanes[1:], starts))
+        return dynamic_slice(x, *starts, sizes=(size, *sizes))
+    assert gather.batch is not None
+    found = gather.batch(size, (lanes[0], *have), x, *indices, axes=axes)
+    return transpose(found, perm=_from_front(len(dims), axes))
+
+
 dynamic_slice: OpDef = register(
     OpDef(
         "dynamic_slice",
@@ -100,6 +144,7 @@ dynamic_slice: OpDef = register(
             total, dynamic_slice(total, *starts, sizes=sizes) + g, *starts
         ),
         linear=(0,),
+        batch=_batch_dynamic_slice,
         attr_names=("sizes",),
     )
 )
@@ -124,6 +169,16 @@ def _pull_dynamic_update(g: Any, y: Any, x: Any, u: Any, *starts: Any) -> Any:
     return (dynamic_update(g, zeros_like(g, u.shape), *starts), part, *[None] * len(starts))
 
 
+def _batch_dynamic_update(size: int, lanes: Any, x: Any, u: Any, *starts: Any) -> Any:
+    x, u = in_each(size, lanes[:2], (x, u))
+    have, indices, axes = _window_of_each(lanes[2:], starts, u.shape[1:], x.shape[1:])
+    if not axes:
+        return dynamic_update(x, u, x.builder.constant(0, "i64"), *_same_starts(lanes[2:], starts))
+    places, front = by_lane(size, have, indices, axes)
+    updates = transpose(u, perm=inverse_permutation(_from_front(len(u.shape) - 1, axes)))
+    return scatter(x, *places, updates, axes=front)
+
+
 dynamic_update: OpDef = register(
     OpDef(
         "dynamic_update",
@@ -133,6 +188,7 @@ dynamic_update: OpDef = register(
         arity=-1,
         pull=_pull_dynamic_update,
         linear=(0, 1),
+        batch=_batch_dynamic_update,
     )
 )
 
@@ -161,6 +217,7 @@ bound = register(
         _bound,
         scalar="a",
         pull=lambda g, y, i, size, axis: (None,),
+        batch=lane_by_lane("bound"),
         attr_names=("size", "axis"),
         dtypes="i",
     )
