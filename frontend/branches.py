@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from weft.frontend import tree
 from weft.frontend.capture import Trace
 from weft.frontend.errors import ControlFlowError, message, type_text
@@ -21,6 +23,7 @@ from weft.frontend.region_parts import (
     emit_op,
     fitted,
     is_number,
+    is_shared,
     leaf_of,
     outer_values,
     replaced,
@@ -33,15 +36,18 @@ from weft.frontend.region_parts import (
     zero,
 )
 from weft.frontend.storage import Storage
-from weft.frontend.tracer import Tracer, as_tracer, read
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, read
+from weft.frontend.writes import link
 from weft.ir.graph import Value
 
 
 @dataclass
 class _Side:
-    """One side of a branch: what its variables hold after it, the numbers that it changed as values of its own."""
+    """One side of a branch: what its variables show after it, and hold: the numbers that it changed as values of its
+    own."""
 
     trace: Trace
+    shown: list[Any]
     after: list[Any]
     written: dict[Storage, Value]
 
@@ -56,7 +62,7 @@ def _side(name: str, run: Callable[[], Any], state: State, before: list[Any]) ->
             after = list(state.get())
         finally:
             state.set(before)
-        anchor = Tracer(trace, trace.constant(False, "bool"))
+        anchor = anchor_in(trace)
 
         def settled(leaf: Any) -> Any:
             if type(leaf) is not Tracer:
@@ -65,7 +71,7 @@ def _side(name: str, run: Callable[[], Any], state: State, before: list[Any]) ->
 
         changed = [new if new is old else tree.map(settled, new) for old, new in zip(before, after, strict=True)]
         written = {w.target: w.value for w in trace.written() if isinstance(w.target, Storage)}
-    return _Side(trace, changed, written)
+    return _Side(trace, after, changed, written)
 
 
 def branch(condition: Tracer, then: Callable[[], Any], orelse: Callable[[], Any], state: State) -> None:
@@ -82,7 +88,7 @@ def branch(condition: Tracer, then: Callable[[], Any], orelse: Callable[[], Any]
     bodies = []
     for side, at in ((a, 0), (b, 1)):
         side.trace.active = True
-        anchor = Tracer(side.trace, side.trace.constant(False, "bool"))
+        anchor = anchor_in(side.trace)
         values = [read(side.trace, fitted(pair[at], pair[2], anchor)) for pair in outputs.values()]
         values += [side.written[s] if s in side.written else s.value_in(side.trace) for s in arrays]
         bodies.append(side.body(values))
@@ -93,9 +99,23 @@ def branch(condition: Tracer, then: Callable[[], Any], orelse: Callable[[], Any]
         leaves = {key: Tracer(parent, value, leaf.weak) for (key, (_, _, leaf)), value in pairs}
         store_all(arrays, parent, results[len(outputs) :])
         state.set(replaced(found, leaves))
+        for key, made in leaves.items():
+            for side, holds in ((a, condition), (b, np.logical_not(condition))):
+                if made.shape and _is_known(side, key, before, arrays):
+                    link(made, tree.leaves(side.shown[key[0]])[key[1]], truth_of(holds, parent))
 
     names = [pair[2].path for pair in outputs.values()] + [s.value.name for s in arrays]
     emit_op("cond", bodies, ("then", "orelse"), lambda p: [read(p, truth_of(condition, p))], names, settle)
+
+
+def _is_known(side: _Side, key: Key, before: Sequence[Any], arrays: Sequence[Storage]) -> bool:
+    """Whether what a variable shows after a side is an array, or a view of one, that others know by then."""
+    shown = tree.leaves(side.shown[key[0]])
+    leaf = shown[key[1]] if key[1] < len(shown) else None
+    if type(leaf) is not Tracer or leaf.storage.trace is side.trace:
+        return False
+    own = any(leaf is old for old in tree.leaves(before[key[0]]))
+    return not own or bool(leaf.path) or is_shared(leaf.storage, 2 * (leaf.storage in arrays))
 
 
 def _zeros_for_missing(x: Any, other: Any) -> Any:

@@ -43,22 +43,29 @@ class _Captures(threading.local):
 _CAPTURES = _Captures()
 
 
-Mark = list[tuple["Trace", dict[int, Any], dict[Value, np.ndarray]]]
+Mark = list[tuple["Trace", dict[int, Any], dict[Value, np.ndarray], int]]
 
 
 def mark() -> Mark:
-    """What this thread's captures have looked at so far; `back_to` it when a try to capture something failed."""
-    return [(t, dict(t.guards), dict(t._known)) for t in _CAPTURES.stack]
+    """What this thread's captures have looked at so far, and their ops; `back_to` it when a try to capture something
+    failed."""
+    return [(t, dict(t.guards), dict(t._known), len(t.builder.ops)) for t in _CAPTURES.stack]
 
 
 def back_to(marked: Mark) -> None:
-    for trace, guards, known in marked:
+    for trace, guards, known, first in marked:
         trace.guards, trace._known = guards, known
+        trace.tried.update(op for op in trace.builder.ops[first:])
 
 
 def journals_of(storage: Storage) -> int:
     """How many of this thread's captures have a storage in their journal."""
     return sum(storage in t.journal for t in _CAPTURES.stack)
+
+
+def captures() -> list[Trace]:
+    """This thread's, outermost first."""
+    return _CAPTURES.stack
 
 
 def youngest() -> Trace | None:
@@ -120,17 +127,22 @@ class Trace:
 
     journal: arrays of outer captures that were written here, and what those had. arrays: by id, the arrays
     that were captured by reference. examined: by id, the arrays whose elements decided something, and what they
-    held. overwritten: by id, NumPy arrays that were written meanwhile, and what they held. region: it is the body of a
-    loop or a branch, see `regions`.
+    held. overwritten: by id, NumPy arrays that were written meanwhile, and what they held. tried: ops of tries to
+    capture something that failed: some may be of use. variables: inputs by which a derivative is taken. region: it is
+    the body of a loop or a branch, see `regions`. compiled: it is run again and again. seeded, warned: see
+    `randomness`.
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "extents", "ranges", "rowmajor", "journal", "_known", "_made",
-                 "_numbered")  # fmt: skip
+                 "lifted", "constants", "extents", "ranges", "rowmajor", "journal", "tried", "variables", "compiled",
+                 "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
 
-    def __init__(self, name: str = "main", region: bool = False) -> None:
+    def __init__(self, name: str = "main", region: bool = False, compiled: bool = False) -> None:
         self.serial = next(_SERIAL)
         self.region = region
+        self.compiled = compiled
+        self.seeded: list[Any] = []
+        self.warned = False
         self.builder = Builder(name)
         self.active = True
         self.sources: dict[Value, Source] = {}
@@ -141,6 +153,8 @@ class Trace:
         self.rowmajor: set[Storage] = set()  # arguments of which a reshape was taken for the view that it then is
         self.ranges: dict[Value, tuple[int | None, int | None]] = {}  # of loops' variables, see `lengths`
         self.journal: dict[Storage, tuple[Trace, Value]] = {}
+        self.tried: set[Op] = set()
+        self.variables: set[Value] = set()
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
         self.extents: dict[Value, Any] = {}  # of values with axes that move, their lengths
@@ -251,12 +265,20 @@ class Trace:
         return value
 
     def finish(self, outputs: Sequence[Value]) -> Graph:
-        """End the capture. Numbers that nothing reads are left out: they were met on the way."""
+        """End the capture."""
         self.active = False
         graph = self.builder.finish(outputs)
-        used = graph.uses()
-        ops = tuple(op for op in graph.ops if op.kind.name != "constant" or op.result in used)
-        return Graph(graph.name, graph.inputs, ops, graph.outputs)
+        return Graph(graph.name, graph.inputs, self.ops_for(graph.outputs), graph.outputs)
+
+    def ops_for(self, outputs: Sequence[Value]) -> tuple[Op, ...]:
+        """The ops, without those that only a failed try has asked for, and numbers that were met on the way."""
+        used, found = set(outputs), []
+        for op in reversed(self.builder.ops):
+            kept = op not in self.tried and op.kind.name != "constant"
+            if kept or not used.isdisjoint(op.results):
+                used.update(op.operands)
+                found.append(op)
+        return tuple(reversed(found))
 
     def concrete(self, value: Value, asked: str = "") -> np.ndarray:
         """The value's array, found by running the ops that it depends on. asked: "bool", "int", "float" or "".
@@ -301,6 +323,21 @@ class Trace:
                 return kind
             found = kind if kind == "guard" else found
         return found
+
+    def is_differentiated(self, value: Value) -> bool:
+        """Whether a number, which was looked at, depends by way of floats on what a derivative is taken by."""
+        seen: set[Value] = set()
+        stack = [value]
+        while stack:
+            v = stack.pop()
+            if v in seen or not v.type.is_float:
+                continue
+            seen.add(v)
+            source, at = self.sources.get(v), self._made.get(v)
+            if v in self.variables or (isinstance(source, Outer) and source.trace.is_differentiated(source.value)):
+                return True
+            stack += self.builder.ops[at].operands if at is not None else ()
+        return False
 
     def maker(self, value: Value) -> Op | None:
         """The op that makes a value of this capture."""

@@ -17,7 +17,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -27,15 +28,18 @@ from weft.frontend import tree
 from weft.frontend.arguments import name_of, normal_argnums, positional_names, signature_of
 from weft.frontend.boundary import boundary, checking
 from weft.frontend.convert import hooks
+from weft.frontend.effects import Effects
 from weft.frontend.errors import ArgumentError
+from weft.frontend.fallback import CAPTURE_ERRORS, fall_back
 from weft.frontend.numpy_api import surface
 from weft.frontend.options import Options, as_tuple, unhashable
 from weft.frontend.origins import Origins, Stale
 from weft.frontend.origins import find as find_origins
 from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, signature_key
-from weft.frontend.specialised import Specialisation, Specialised
+from weft.frontend.specialised import Call, Specialisation, Specialised, run_form
 from weft.frontend.tracer import Tracer
 from weft.ir.boundary import MISSED
+from weft.passes.unchecked import unchecked
 
 __all__ = ["CompiledFunction", "Specialisation", "make_compile", "surface"]
 
@@ -45,21 +49,6 @@ _LEAF = tree.structure(0)
 _MOST_DIRECT = 4  # kinds of arguments that a function tries without Python, the latest first
 log = logging.getLogger("weft")
 times = logging.getLogger("weft.pipeline")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Call:
-    """The arguments of one call, taken apart. spec: the structure of (positional, keywords), in which None
-    stands for a static argument. static: (name, class, value) of those."""
-
-    key: tuple[Any, ...]
-    spec: tree.TreeDef
-    leaves: Leaves
-    static: tuple[tuple[str, type, Any], ...]
-
-    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = tree.unflatten(self.spec, self.leaves)
-        return args, kwargs
 
 
 class CompiledFunction:
@@ -112,7 +101,7 @@ class CompiledFunction:
             return result
         return run(call.leaves)
 
-    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         static: list[tuple[str, type, Any]] = []
         traced: list[Any] = []
         for i, (name, value) in enumerate(zip(self._names(len(args)), args, strict=True)):
@@ -133,12 +122,12 @@ class CompiledFunction:
             hash(key)
         except TypeError:
             raise ArgumentError(unhashable(static)) from None
-        return _Call(key, spec, leaves, tuple(static))
+        return Call(key, spec, leaves, tuple(static), (args, kwargs))
 
     def _names(self, count: int) -> list[str]:
         return positional_names(self._signature, count)
 
-    def _first_call(self, call: _Call) -> Any:
+    def _first_call(self, call: Call) -> Any:
         """A call whose key was not seen, or is only with other guards."""
         known = self._specialised.setdefault(call.key, Specialised())
         mine = (threading.get_ident(), threading.Event())
@@ -150,23 +139,35 @@ class CompiledFunction:
                     self._pending[call.key] = mine
                     break
             if run is not None:
-                return run(call.leaves)
+                return run_form(run, call)
             assert pending is not None
             pending[1].wait()
+        run = before = failed = None
         try:
+            if self._options.fallback:
+                before = Effects(self._function, *[value for *_, value in call.static])
             start = time.perf_counter()
             made = self._capture(call)
             if made.outer:
                 return made.run_here(call.leaves)
             run = self._compile(call, made, known, time.perf_counter() - start)
+        except CAPTURE_ERRORS as error:
+            if before is None:
+                raise
+            before.undo()
+            failed = error
         finally:
             with self._lock:
                 if self._pending.get(call.key) is mine:
                     del self._pending[call.key]
             mine[1].set()
-        return run(call.leaves)
+        if failed is not None:
+            remember = partial(known.add, getattr(failed, "guards", {}))
+            return fall_back(failed, call, self._by_numpy, remember, self._label)
+        assert run is not None
+        return run_form(run, call)
 
-    def _capture(self, call: _Call) -> Capture:
+    def _capture(self, call: Call) -> Capture:
         args, _ = call.arguments()
         names = self._names(len(args))
         fixed = {name: value for name, _, value in call.static}
@@ -176,9 +177,10 @@ class CompiledFunction:
             more.update({n: v for n, v in fixed.items() if n not in names})
             return hooks.call(self._function, *values, **more)
 
-        return capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
+        made = capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
+        return made if self._options.boundscheck else replace(made, graph=unchecked(made.graph))
 
-    def _paths(self, call: _Call) -> list[str]:
+    def _paths(self, call: Call) -> list[str]:
         """How the user would write each leaf."""
         args, kwargs = call.arguments()
         paths = []
@@ -188,7 +190,7 @@ class CompiledFunction:
             paths += tree.structure(kwargs[name]).paths(name)
         return paths
 
-    def _donated(self, call: _Call, made: Capture) -> set[int]:
+    def _donated(self, call: Call, made: Capture) -> set[int]:
         """Positions of leaves that are donated and not returned as they are."""
         if not self._options.donate:
             return set()
@@ -207,15 +209,15 @@ class CompiledFunction:
         """Inputs whose buffers results may take: those donated, and, by what they shall hold, those written."""
         return frozenset({*(donated - {i for i, _ in made.stores}), *made.stores})
 
-    def _compile(self, call: _Call, made: Capture, known: Specialised, capture_seconds: float) -> Runner:
+    def _compile(self, call: Call, made: Capture, known: Specialised, capture_seconds: float) -> Runner:
         times.info("%s: captured %d ops in %.2f ms", self._label, len(made.graph.ops), capture_seconds * 1e3)
         start = time.perf_counter()
-        donated = self._donated(call, made)
+        donated, like = self._donated(call, made), call.again([])
         executable = self._compile_graph(made.graph, donate=self._reused(donated, made), label=self._label)
         seconds = time.perf_counter() - start
         origins = find_origins(self._function, made.captured + [array for array, _ in made.examined])
-        plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(call))
-        run = self._checked(plain, known, call) if origins or made.examined else plain
+        plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(like))
+        run = self._checked(plain, known, like) if origins or made.examined else plain
         paths = self._paths(call)
         shown = Specialisation(
             arguments=tuple(f"{p}: {v.type}" for p, v in zip(paths, made.graph.inputs, strict=False)),
@@ -224,6 +226,7 @@ class CompiledFunction:
             capture_seconds=capture_seconds,
             compile_seconds=seconds,
             executable=executable,
+            boundscheck=self._options.boundscheck,
         )
         direct = self._made_direct(call, made, donated, executable, origins)
         with self._lock:
@@ -231,11 +234,14 @@ class CompiledFunction:
                 self._direct = (direct, *self._direct[: _MOST_DIRECT - 1])
             known.add(made.guards, run)
             self._made.append(shown)
-            self._runners[call.key] = self._guarded(known, call) if known.guarded else run
+            if not known.guarded:
+                self._runners[call.key] = run
+            elif not self._options.fallback:  # else each call needs its arguments themselves
+                self._runners[call.key] = self._guarded(known, like)
         return run
 
     def _made_direct(
-        self, call: _Call, made: Capture, donated: set[int], executable: Any, origins: Origins
+        self, call: Call, made: Capture, donated: set[int], executable: Any, origins: Origins
     ) -> Callable[..., Any] | None:
         """The way of such calls without Python, if there is one."""
         make: Callable[..., Any] | None = getattr(executable, "direct", None)
@@ -248,7 +254,7 @@ class CompiledFunction:
         direct = make(said) if said is not None else None
         return checking(direct, origins) if direct is not None and origins else direct
 
-    def _overlapping(self, call: _Call) -> Runner:
+    def _overlapping(self, call: Call) -> Runner:
         """What is run when an array that is written shares memory with another, or lies otherwise than was taken for
         granted: the function itself."""
         warned = False
@@ -259,15 +265,21 @@ class CompiledFunction:
                 warned = True
                 log.warning("%s is run by NumPy: an array that it writes shares memory with another argument, or is "
                             "reshaped and does not lie in row-major order", self)  # fmt: skip
-            args, kwargs = replace(call, leaves=leaves).arguments()
-            names = self._names(len(args))
-            fixed = {name: value for name, _, value in call.static}
-            args = tuple(fixed.get(n, a) for n, a in zip(names, args, strict=True))
-            return self._function(*args, **kwargs, **{n: v for n, v in fixed.items() if n not in names})
+            return self._by_numpy(call.again(leaves))
 
         return run
 
-    def _checked(self, plain: Runner, known: Specialised, call: _Call) -> Runner:
+    def _by_numpy(self, call: Call) -> Any:
+        """The function itself, with the arguments of a call."""
+        if call.given is not None:
+            return self._function(*call.given[0], **call.given[1])
+        args, kwargs = call.arguments()
+        names = self._names(len(args))
+        fixed = {name: value for name, _, value in call.static}
+        args = tuple(fixed.get(n, a) for n, a in zip(names, args, strict=True))
+        return self._function(*args, **kwargs, **{n: v for n, v in fixed.items() if n not in names})
+
+    def _checked(self, plain: Runner, known: Specialised, call: Call) -> Runner:
         """A runner that captures anew when what the function closes over has changed."""
 
         def run(leaves: Leaves) -> Any:
@@ -275,7 +287,7 @@ class CompiledFunction:
                 return plain(leaves)
             except Stale:
                 self._drop(run, known)
-                return self._first_call(replace(call, leaves=leaves))
+                return self._first_call(call.again(leaves))
 
         return run
 
@@ -289,12 +301,13 @@ class CompiledFunction:
             log.warning("%s was captured anew %d times, as what it closes over changes: make it an argument",
                         self, dropped)  # fmt: skip
 
-    def _guarded(self, known: Specialised, call: _Call) -> Runner:
+    def _guarded(self, known: Specialised, call: Call) -> Runner:
         """The runner of a key whose captures looked at Python values."""
 
         def run(leaves: Leaves) -> Any:
             found = known.find(leaves)
-            return found(leaves) if found is not None else self._first_call(replace(call, leaves=leaves))
+            again = call.again(leaves)
+            return run_form(found, again) if found is not None else self._first_call(again)
 
         return run
 
@@ -348,7 +361,8 @@ class CompiledFunction:
         return self._function
 
     def __repr__(self) -> str:
-        return f"<weft.compile of {getattr(self._function, '__qualname__', self._function)!s}>"
+        more = "" if self._options.boundscheck else ", indices not checked"
+        return f"<weft.compile of {getattr(self._function, '__qualname__', self._function)!s}{more}>"
 
 
 class _Bound:
@@ -386,6 +400,8 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
         static_argnums: int | Sequence[int] = (),
         static_argnames: str | Iterable[str] = (),
         donate_argnums: int | Sequence[int] = (),
+        fallback: str | None = None,
+        boundscheck: bool = True,
     ) -> Any:
         """Compile a function of NumPy arrays; also a decorator, with and without parentheses.
 
@@ -395,6 +411,9 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
 
         static_argnums, static_argnames: parameters that are not traced but compiled for, by `==` and hash.
         donate_argnums: arguments whose arrays the caller gives up: results may be stored in them.
+        fallback: "numpy" runs what can't be captured as it is, with one FallbackWarning for each kind of arguments.
+        boundscheck: False raises no IndexError for an index that the program computes: in place of one that is out of
+        bounds another one is read or written. Results are then unspecified, memory is safe.
 
         Raises TypeError when `function` can't be called; when the compiled function is called: ArgumentError
         for arguments that are no arrays, DTypeError, and TracingError for what can't be captured.
@@ -403,11 +422,14 @@ def make_compile(compile_graph: CompileGraph) -> Callable[..., Any]:
             as_tuple(static_argnums),
             (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames),
             as_tuple(donate_argnums),
+            fallback,
+            boundscheck,
         )
         if function is None:
-            return lambda f: compile(
-                f, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
-            )
+            return lambda f: make(f, options)
+        return make(function, options)
+
+    def make(function: Callable[..., Any], options: Options) -> CompiledFunction:
         if not callable(function):
             raise TypeError(f"weft.compile takes a function, got {type(function).__name__}")
         compiled = CompiledFunction(function, compile_graph, options)

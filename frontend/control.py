@@ -26,7 +26,7 @@ from weft.frontend.convert.iteration import as_checkpoint, item
 from weft.frontend.errors import ControlFlowError, ShapeError, message
 from weft.frontend.numpy_api import surface
 from weft.frontend.region_parts import State, Undefined, leaf_of
-from weft.frontend.tracer import Tracer, as_tracer, full
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, full
 
 __all__ = ["associative_scan", "checkpoint", "cond", "fori_loop", "map", "scan", "surface", "switch", "while_loop"]
 
@@ -177,7 +177,7 @@ def scan(
         return carry, tree.map(lambda *items: np.stack(items), *ordered) if ordered else None
     around = youngest()
     assert around is not None
-    like = Tracer(around, around.constant(False, "bool"))
+    like = anchor_in(around)
     xs = tree.map(lambda x: as_tracer(x, like), xs)  # an array takes no traced index
     stacks = _stacks(lambda: call(f, init, row(rows[0]))[1], n)
     loop = _Variable(init, "carry")
@@ -208,7 +208,7 @@ def _stacks(function: Callable[[], Any], n: int) -> Any:
     assert around is not None
     with Trace("shapes", region=True):
         row = function()
-    like = Tracer(around, around.constant(False, "bool"))
+    like = anchor_in(around)
 
     def zeros(y: Any) -> Tracer:
         type_ = leaf_of("y", y).type

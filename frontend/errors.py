@@ -9,7 +9,8 @@ Each message has the same parts, and fewer than fifteen lines:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,10 @@ class WeftError(Exception):
 
 
 class TracingError(WeftError):
-    """Something in the traced function can't be captured."""
+    """Something in the traced function can't be captured. guards: by position among the arguments' leaves, the Python
+    numbers that were looked at before."""
+
+    guards: Mapping[int, Any] = MappingProxyType({})
 
 
 class ConcretizationError(TracingError, TypeError):
@@ -77,6 +81,14 @@ class GradientError(WeftError, TypeError):
 
 class ArgumentError(WeftError, TypeError):
     """An argument of a compiled function that weft can't take."""
+
+
+class HostEffectWarning(UserWarning):
+    """Something that happens outside arrays, as drawing random numbers does, will happen once, and not at each call."""
+
+
+class FallbackWarning(UserWarning):
+    """A function that can't be captured is run by NumPy, as `weft.compile(fallback="numpy")` asked."""
 
 
 def type_text(type: TensorType) -> str:

@@ -1,10 +1,10 @@
-"""What `compile` is told about a function's parameters: which are static, which are donated."""
+"""What `compile` is told: which of a function's parameters are static, which are donated; and what else it may do."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weft.frontend.errors import message
@@ -15,6 +15,12 @@ class Options:
     static_argnums: tuple[int, ...] = ()
     static_argnames: tuple[str, ...] = ()
     donate: tuple[int, ...] = ()
+    fallback: str | None = None
+    boundscheck: bool = True
+
+    def __post_init__(self) -> None:
+        if self.fallback not in (None, "numpy"):
+            raise ValueError(f"weft.compile takes fallback=None or 'numpy', got {self.fallback!r}")
 
     def resolve(self, signature: inspect.Signature | None) -> frozenset[Any]:
         """The static parameters, by name where they have one, and by position.
@@ -42,10 +48,10 @@ class Options:
 
     def without_first(self) -> Options:
         """For a bound method: its first parameter is gone."""
-        return Options(
-            tuple(n - 1 if n > 0 else n for n in self.static_argnums if n != 0),
-            self.static_argnames,
-            tuple(n - 1 if n > 0 else n for n in self.donate if n != 0),
+        return replace(
+            self,
+            static_argnums=tuple(n - 1 if n > 0 else n for n in self.static_argnums if n != 0),
+            donate=tuple(n - 1 if n > 0 else n for n in self.donate if n != 0),
         )
 
 

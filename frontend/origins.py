@@ -69,33 +69,43 @@ def find(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> Origins:
     positions = {id(array): i for i, array in enumerate(arrays)}
     ways: dict[int, list[Getter]] = {}
     settings: list[tuple[Getter, Any]] = []
+    for obj, get, direct in reachable(function):
+        if type(obj) is np.ndarray and id(obj) in positions:
+            ways.setdefault(positions[id(obj)], []).append(get)
+        elif direct and isinstance(obj, _SETTINGS):
+            settings.append((get, obj))
+    return Origins(sorted(ways.items()), settings)
+
+
+def reachable(*roots: Any) -> Iterator[tuple[Any, Getter, bool]]:
+    """(object, way to it, whether code names it) of what functions and other objects can reach by name; arrays and
+    settings as often as there are ways to them."""
     seen: set[int] = set()
     names: set[str] = set()
-    queue: list[tuple[Any, Getter, int, bool]] = [(function, lambda: function, 0, False)]
+    queue: list[tuple[Any, Getter, int, bool]] = [(root, partial(_itself, root), 0, False) for root in roots]
     for obj, get, depth, direct in queue:  # grows while it is walked
-        if type(obj) is np.ndarray:
-            if id(obj) in positions:
-                ways.setdefault(positions[id(obj)], []).append(get)
-            continue
-        if isinstance(obj, _SETTINGS):
-            if direct:
-                settings.append((get, obj))
+        if type(obj) is np.ndarray or isinstance(obj, _SETTINGS):
+            yield obj, get, direct
             continue
         if id(obj) in seen or depth > _DEEPEST or len(queue) > _MOST:
             continue
         seen.add(id(obj))
+        yield obj, get, direct
         if isinstance(obj, FunctionType):
-            names |= _names(obj.__code__)
+            names |= names_of(obj.__code__)
         queue += [(child, way, depth + 1, named) for child, way, named in _children(obj, get, names)]
-    return Origins(sorted(ways.items()), settings)
 
 
-def _names(code: CodeType) -> set[str]:
+def _itself(obj: Any) -> Any:
+    return obj
+
+
+def names_of(code: CodeType) -> set[str]:
     """Globals, attributes and string keys that a function and those inside it name."""
     found = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= _names(constant)
+            found |= names_of(constant)
         elif isinstance(constant, str):
             found.add(constant)
     return found
@@ -108,7 +118,7 @@ def _children(obj: Any, get: Getter, names: set[str]) -> Iterator[tuple[Any, Get
             if _filled(cell):
                 yield cell.cell_contents, partial(getattr, cell, "cell_contents"), True
         space = obj.__globals__
-        for name in sorted(_names(obj.__code__)):
+        for name in sorted(names_of(obj.__code__)) if not is_inside(obj) else ():
             if name in space:
                 yield space[name], partial(getitem, space, name), True
     elif isinstance(obj, MethodType):
@@ -117,7 +127,7 @@ def _children(obj: Any, get: Getter, names: set[str]) -> Iterator[tuple[Any, Get
     elif isinstance(obj, weakref.ref):
         yield obj(), lambda: get()(), False
     elif isinstance(obj, ModuleType):
-        if obj.__name__.split(".")[0] not in ("numpy", "weft"):
+        if not is_inside(obj, obj.__name__):
             yield from _attributes(obj, get, names, others=False)
     elif isinstance(obj, dict):
         for key, item in obj.items():
@@ -127,8 +137,13 @@ def _children(obj: Any, get: Getter, names: set[str]) -> Iterator[tuple[Any, Get
             yield item, _item(get, i), False
     elif hasattr(obj, "__weft_function__"):
         yield obj.__weft_function__, lambda: get().__weft_function__, False
-    elif not isinstance(obj, type) and not type(obj).__module__.startswith(("weft.", "numpy")):
+    elif not isinstance(obj, type) and not is_inside(type(obj)):
         yield from _attributes(obj, get, names, others=True)
+
+
+def is_inside(obj: Any, module: str = "") -> bool:
+    """Whether a function or class (or the module of that name) is weft's or NumPy's, which keep no program's state."""
+    return (module or getattr(obj, "__module__", None) or "").split(".")[0] in ("numpy", "weft")
 
 
 def _attributes(obj: Any, get: Getter, names: set[str], others: bool) -> Iterator[tuple[Any, Getter, bool]]:

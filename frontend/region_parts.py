@@ -5,6 +5,7 @@ A statement's variables come as `State`: `get` gives their values in order, `set
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from weft.frontend import tree
-from weft.frontend.capture import Outer, Trace, youngest
+from weft.frontend.capture import Outer, Trace, journals_of, youngest
 from weft.frontend.errors import ControlFlowError, ShapeError, message, type_text
 from weft.frontend.location import here
 from weft.frontend.storage import Storage
-from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit
+from weft.frontend.tracer import WEAK_DTYPES, Tracer, anchor_in, as_tracer, cast, constant, emit
 from weft.frontend.writes import broadcast_to
 from weft.ir.graph import Graph, Value
 from weft.ir.opdef import REGISTRY
@@ -82,7 +83,7 @@ class Body:
     def graph(self, name: str, constants: Sequence[tuple[Trace, Value]]) -> Graph:
         """The region with `constants` (its own among them) as the last inputs."""
         rest = [self.outer.get(key) or Value(key[1].type, key[1].name) for key in constants]
-        return Graph(name, (*self.inputs, *rest), tuple(self.trace.builder.ops), tuple(self.outputs))
+        return Graph(name, (*self.inputs, *rest), self.trace.ops_for(self.outputs), tuple(self.outputs))
 
 
 def shown_name(path: str) -> str:
@@ -170,6 +171,16 @@ def outer_values(trace: Trace) -> dict[tuple[Trace, Value], Value]:
     return {(src.trace, src.value): v for v, src in trace.sources.items() if isinstance(src, Outer)}
 
 
+_ONE_TRACER = 3  # references to a storage: a tracer's, the argument's, getrefcount's
+
+
+def is_shared(storage: Storage, held: int = 0) -> bool:
+    """Whether somebody knows the array besides one tracer, or may know it; `held`: our own references to it."""
+    if storage.argument or sys.getrefcount(storage) > _ONE_TRACER + journals_of(storage) + held:
+        return True
+    return any(is_shared(a.shown.storage) for a in storage.aliases if a.made.storage is storage)
+
+
 def zero(leaf: Any) -> Any:
     if type(leaf) is Tracer:
         return leaf.weak(0) if leaf.weak is not None else np.zeros(leaf.type.dims, leaf.dtype)
@@ -178,7 +189,7 @@ def zero(leaf: Any) -> Any:
 
 def truth_of(condition: Any, trace: Trace) -> Tracer:
     """A condition as a 0-d bool of `trace`. Raises ShapeError for an array of more than one element."""
-    tracer = as_tracer(condition, Tracer(trace, trace.constant(False, "bool")))
+    tracer = as_tracer(condition, anchor_in(trace))
     if tracer.size != 1:
         text = "the truth value of an array of more than one element is ambiguous"
         raise ShapeError(message(text, [tracer.value], "Use np.any(...) or np.all(...)."))

@@ -12,15 +12,14 @@ becomes a float in the first trip).
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.arguments import identifier
-from weft.frontend.capture import Abstract, Trace, journals_of, youngest
+from weft.frontend.capture import Abstract, Trace, youngest
 from weft.frontend.errors import ControlFlowError, message
 from weft.frontend.lengths import Range, greatest_of, least_of
 from weft.frontend.region_parts import (
@@ -32,6 +31,7 @@ from weft.frontend.region_parts import (
     emit_op,
     fitted,
     is_number,
+    is_shared,
     leaf_of,
     outer_values,
     replaced,
@@ -43,13 +43,15 @@ from weft.frontend.region_parts import (
     truth_of,
     zero,
 )
+from weft.frontend.rotation import Rotation, Trips, cycle_of, is_read
 from weft.frontend.storage import Storage
-from weft.frontend.tracer import Tracer, as_tracer, cast, emit, read
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, emit, read
+from weft.frontend.writes import link
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY
 from weft.ir.types import TensorType
 
-_MOST_RUNS = 6  # of a body, until its types are settled
+_MOST_RUNS = 8  # of a body, until its types are settled
 
 
 class Carry:
@@ -59,8 +61,9 @@ class Carry:
     the storages that are written. `run` captures one body; `again` tells that it has shown more to carry.
     """
 
-    def __init__(self, state: State, what: str, optional: bool) -> None:
+    def __init__(self, state: State, what: str, optional: bool, trips: Trips | None = None) -> None:
         self.state = state
+        self.trips = trips  # looked at after the statement
         self.what = what
         self.optional = optional  # whether all variables that are missing before may get zeros
         self.before = list(state.get())
@@ -68,7 +71,10 @@ class Carry:
         self.carried: dict[Key, Leaf] = {}
         self.arrays: list[Storage] = []
         self.missing: dict[int, str] = {}  # and why
+        self.rotations: tuple[Rotation, ...] = ()
         self._inside: dict[Key, tuple[Storage, Value]] = {}
+        self._outside: dict[Key, Tracer] = {}  # arrays from outside that a trip leaves in variables
+        self._stale: dict[Storage, Value] = {}  # arrays that only the variables may read here, and what stands for them
         self.again = False
 
     def run(self, name: str, body: Callable[..., Any], index: Range | None = None) -> Body:
@@ -82,8 +88,12 @@ class Carry:
                 self.compare(after, [s for s in trace.journal if self._is_written(s, inputs)])
                 outputs = []
                 if not self.again:
-                    self._check_writes(after)
+                    self._check_writes(trace, after)
                     outputs = self.values(trace, after)
+                if not self.again:
+                    self._check_stale(trace, outputs)
+                    last = {key: _at(after, key) for key in self.carried}
+                    self._outside = {key: leaf for key, leaf in last.items() if self._is_outside(leaf, trace)}
             finally:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
@@ -98,6 +108,7 @@ class Carry:
                                                        strict=True)):  # fmt: skip
                     raise ControlFlowError(message("changes an array in the condition of a loop"))
                 outputs = [read(trace, holds)]
+                self._check_stale(trace, outputs)  # even if the body is to be run again: it is the same test then
             finally:
                 self.state.set(self.before)
         return Body(trace, inputs, outputs, outer_values(trace))
@@ -113,46 +124,118 @@ class Carry:
         for key, leaf in self.carried.items():
             inputs.append(trace.input(leaf.type, Abstract(leaf.path, True), identifier(leaf.path)))
             leaves[key] = Tracer(trace, inputs[-1], leaf.weak)
+            leaves[key].storage.argument = self._shared(key)
         self._inside = {key: (t.storage, t.value) for key, t in leaves.items()}
         for s in self.arrays:
             value = trace.input(s.value.type, Abstract(s.value.name, True), s.value.name)
             trace.journal[s] = (s.trace, s.value)
             s.trace, s.value = trace, value
             inputs.append(value)
+        self._stale = {}
+        for s in (array.storage for rotation in self.rotations for array in rotation.arrays):
+            value = self._stale[s] = trace.input(s.value.type, Abstract(s.value.name, True), s.value.name)
+            trace.journal[s] = (s.trace, s.value)
+            s.trace, s.value = trace, value
         self.state.set(replaced(self.start, leaves))
         return given, inputs
 
-    def _check_writes(self, after: Sequence[Any]) -> None:
-        """A variable that is both rebound and written is a copy in the loop: nobody else may know its array.
+    def _shared(self, key: Key) -> bool:
+        """Whether somebody else knows the array that a carried variable holds at the start, or may know it."""
+        leaf = self._start_leaf(key)
+        if type(leaf) is not Tracer:
+            return isinstance(leaf, np.ndarray)
+        return bool(leaf.path) or is_shared(leaf.storage)
 
-        So are those that hand it their array from trip to trip (`u, v = v, u`). Raises ControlFlowError when the
-        caller knows it, or another view.
+    def _start_leaf(self, key: Key) -> Any:
+        return _at(self.start, key)
+
+    def _is_outside(self, leaf: Any, trace: Trace) -> bool:
+        """Whether this is an array that was there before the body, and is none of those handed from trip to trip."""
+        if type(leaf) is not Tracer or not leaf.type.dims or leaf.storage in self._stale:
+            return False
+        return leaf.storage.trace is not trace or leaf.storage in trace.journal
+
+    def _link(self, parent: Trace, leaves: Mapping[Key, Tracer]) -> dict[Key, Tracer]:
+        """What shows an array that others know: if the loop does not run its own from before, else one from outside."""
+        rotated = {key for rotation in self.rotations for key in rotation.keys}
+        found = {}
+        for key, made in leaves.items():
+            shown = [(self._start_leaf(key), False)] if self._shared(key) else []
+            shown += [(self._outside[key], True)] if key in self._outside else []
+            if key in rotated or not made.type.dims or self.trips is None or not shown:
+                continue
+            trips = self.trips()
+            for array, runs in shown:
+                if type(array) is not Tracer or array.type != made.type:
+                    continue
+                if type(trips) is not int:
+                    link(made, array, np.not_equal(trips, 0) if runs else np.equal(trips, 0))
+                elif (trips > 0) is runs:
+                    found[key] = array
+        return found
+
+    def _check_writes(self, trace: Trace, after: Sequence[Any]) -> None:
+        """Variables that are both rebound and written hand each other their arrays from trip to trip (`u, v = v, u`):
+        a `Rotation`. Others are copies in the loop, and nobody else may know their arrays. Raises ControlFlowError.
         """
         written = {key for key, (storage, value) in self._inside.items() if storage.value is not value}
         key_of = {storage: key for key, (storage, _) in self._inside.items()}
-        hands = {}  # variable -> the one that has its array in the next trip
-        for k, n in self._inside:
-            leaf = tree.leaves(after[k])[n]
+        source, hands = {}, {}  # variable -> the one whose array it has after the trip; and the reverse, of views too
+        for key in self._inside:
+            leaf = tree.leaves(after[key[0]])[key[1]]
             if type(leaf) is Tracer and leaf.storage in key_of:
-                hands[key_of[leaf.storage]] = (k, n)
+                hands[key_of[leaf.storage]] = key
+                if not leaf.path:
+                    source[key] = key_of[leaf.storage]
+        found: list[Rotation] = []
         for start in self._inside:
             key, seen = start, {start}
             while key in hands and hands[key] not in seen:
                 key = hands[key]
                 seen.add(key)
-            if not seen & written:
+            if not seen & written or any(start in r.keys for r in found):
                 continue
-            k, n = start
-            leaf = tree.leaves(self.start[k])[n]
-            shared = type(leaf) is Tracer and (leaf.path or leaf.storage.argument or _shown_elsewhere(leaf.storage))
-            if shared or isinstance(leaf, np.ndarray):
-                name = self.carried[k, n].path
-                advice = f"Take a copy before {self.what}: {name} = {name}.copy()."
-                text = f"{name} is assigned and written in {self.what}, and its array is known by another name too"
-                raise ControlFlowError(message(text, (), advice))
+            rotation = self._rotation(cycle_of(start, source))
+            if rotation is not None and not self._read_as_another(trace, rotation, source):
+                found.append(rotation)
+            elif self._shared(start):
+                self._refuse(start)
+        self.again = tuple(r.keys for r in found) != tuple(r.keys for r in self.rotations)
+        self.rotations = tuple(found) if self.again else self.rotations
+
+    def _rotation(self, keys: tuple[Key, ...]) -> Rotation | None:
+        """The variables of a cycle, if each is a whole array, and none another's."""
+        arrays = tuple(map(self._start_leaf, keys))
+        for key, array in zip(keys, arrays, strict=True):
+            if type(array) is not Tracer or array.path or array.type != self.carried[key].type:
+                return None
+        distinct = {a.storage for a in arrays}
+        whole = keys and len(distinct) == len(keys) and not distinct & set(self.arrays)
+        return Rotation(keys, arrays) if whole else None
+
+    def _read_as_another(self, trace: Trace, rotation: Rotation, source: Mapping[Key, Key]) -> bool:
+        """Whether a variable keeps one of the arrays for the next trip (`tmp = u; u = v; v = tmp` does not)."""
+        others = [key for key, there in source.items() if there in rotation.keys and key not in rotation.keys]
+        return any(key in source.values() or is_read(trace, self._inside[key][1]) for key in others)
+
+    def _check_stale(self, trace: Trace, outputs: Sequence[Value]) -> None:
+        """Nobody but its variables may look at an array, or write it, while they hand it around."""
+        for rotation in self.rotations:
+            for key, array in zip(rotation.keys, rotation.arrays, strict=True):
+                held = self._stale.get(array.storage)
+                if held is not None and (array.storage.value is not held or is_read(trace, held, outputs)):
+                    self._refuse(key)
+
+    def _refuse(self, key: Key) -> NoReturn:
+        name = self.carried[key].path
+        advice = f"Take a copy before {self.what}: {name} = {name}.copy()."
+        text = f"{name} is assigned and written in {self.what}, and its array is known by another name too"
+        raise ControlFlowError(message(text, (), advice))
 
     def _is_written(self, storage: Storage, inputs: Sequence[Value]) -> bool:
         """Whether a trip has left another value in an array of an outer capture."""
+        if storage in self._stale:
+            return False
         if storage not in self.arrays:
             return True
         return storage.value is not inputs[len(inputs) - len(self.arrays) + self.arrays.index(storage)]
@@ -204,7 +287,7 @@ class Carry:
 
     def values(self, trace: Trace, variables: Sequence[Any]) -> list[Value]:
         """What is carried, as values of `trace`, where the variables hold these."""
-        anchor = Tracer(trace, trace.constant(False, "bool"))
+        anchor = anchor_in(trace)
         found = []
         for (k, n), leaf in self.carried.items():
             found.append(read(trace, fitted(tree.leaves(variables[k])[n], leaf, anchor)))
@@ -227,15 +310,16 @@ class Carry:
         found = replaced(self.start, leaves)
         for k, why in self.missing.items():
             found[k] = Undefined(self.state.names[k], why)
-        self.state.set(found)
+        self.state.set(replaced(found, self._link(parent, leaves)))
+        for rotation in self.rotations:
+            assert self.trips is not None
+            by_key = dict(zip(self.carried, results, strict=False))
+            self.state.set(replaced(list(self.state.get()), rotation.bind(parent, by_key, self.trips())))
 
 
-_ONE_TRACER = 3  # references to a storage: a tracer's, the argument's, getrefcount's
-
-
-def _shown_elsewhere(storage: Storage) -> bool:
-    """Whether more than one tracer shows a storage."""
-    return sys.getrefcount(storage) > _ONE_TRACER + journals_of(storage)
+def _at(variables: Sequence[Any], key: Key) -> Any:
+    """A leaf of the variables."""
+    return tree.leaves(variables[key[0]])[key[1]]
 
 
 def _settled(carry: Carry, capture: Callable[[], list[Body]]) -> list[Body]:
@@ -249,11 +333,18 @@ def _settled(carry: Carry, capture: Callable[[], list[Body]]) -> list[Body]:
 
 
 def while_loop(
-    test: Callable[[], Any], body: Callable[[], Any], state: State, checkpoint: int | str | None = None
+    test: Callable[[], Any],
+    body: Callable[[], Any],
+    state: State,
+    checkpoint: int | str | None = None,
+    trips: Trips | None = None,
 ) -> None:
     """`while test(): body()`."""
-    carry = Carry(state, "the loop", optional=False)
+    carry = Carry(state, "the loop", False, trips)
     bodies = _settled(carry, lambda: [carry.test("test", test), carry.run("body", body)])
+    if carry.rotations and trips is None:
+        _counted(test, body, state, checkpoint)
+        return
     count = len(carry.carried) + len(carry.arrays)
     kept = _kept(checkpoint)
     emit_op("while_loop", bodies, ("test", "body"), carry.first, carry.names, carry.settle, carried=count, **kept)
@@ -274,7 +365,8 @@ def for_loop(
 ) -> None:
     """`for i in range(start, stop, step): body(i)`; start and stop may be traced."""
     known = type(start) is int and type(stop) is int
-    carry = Carry(state, "the loop", optional=known and len(range(start, stop, step)) > 0)
+    count_of = lambda: len(range(start, stop, step)) if known else _trips(start, stop, step)  # noqa: E731
+    carry = Carry(state, "the loop", known and len(range(start, stop, step)) > 0, count_of)
     first, last = (start, stop) if step > 0 else (stop, start)
     most = greatest_of(last)
     index = least_of(first), most if most is None or step < 0 else most - 1
@@ -282,7 +374,7 @@ def for_loop(
     count = len(carry.carried) + len(carry.arrays)
 
     def operands(parent: Trace) -> list[Value]:
-        anchor = Tracer(parent, parent.constant(False, "bool"))
+        anchor = anchor_in(parent)
         return [*(read(parent, cast(as_tracer(b, anchor), "i64")) for b in (start, stop)), *carry.first(parent)]
 
     kept = _kept(checkpoint)
@@ -299,19 +391,12 @@ def for_loop_while(
     checkpoint: int | str | None = None,
 ) -> None:
     """As `for_loop`, until `go()` is false after a trip: the loop has a `break`, and is a while loop."""
-    index = [start]
-    names = (*state.names, "index__")
-
-    def set_all(values: Sequence[Any]) -> None:
-        state.set(values[:-1])
-        index[0] = values[-1]
-
-    both = State(names, lambda: [*state.get(), index[0]], set_all, state.optional)
+    index, both = _with_variable(state, "index__", start)
 
     def test() -> Any:
         parent = youngest()
         assert parent is not None
-        anchor = Tracer(parent, parent.constant(False, "bool"))
+        anchor = anchor_in(parent)
         i, end = as_tracer(index[0], anchor), as_tracer(stop, anchor)
         inside = emit(REGISTRY["less" if step > 0 else "greater"], cast(i, "i64"), cast(end, "i64"))
         return emit(REGISTRY["logical_and"], truth_of(go(), parent), inside)
@@ -321,4 +406,34 @@ def for_loop_while(
         body(i)
         index[0] = i + step
 
-    while_loop(test, trip, both, checkpoint)
+    while_loop(test, trip, both, checkpoint, lambda: (index[0] - start) // step)
+
+
+def _counted(
+    test: Callable[[], Any], body: Callable[[], Any], state: State, checkpoint: int | str | None = None
+) -> None:
+    """As `while_loop`, with its trips counted."""
+    count, both = _with_variable(state, "trips__", 0)
+
+    def trip() -> None:
+        before = count[0]
+        body()
+        count[0] = before + 1
+
+    while_loop(test, trip, both, checkpoint, lambda: count[0])
+
+
+def _with_variable(state: State, name: str, value: Any) -> tuple[list[Any], State]:
+    """The statement's variables and one more, which is the one item of the list."""
+    held = [value]
+
+    def set_all(values: Sequence[Any]) -> None:
+        state.set(values[:-1])
+        held[0] = values[-1]
+
+    return held, State((*state.names, name), lambda: [*state.get(), held[0]], set_all, state.optional)
+
+
+def _trips(start: Any, stop: Any, step: int) -> Any:
+    """len(range(start, stop, step)) of traced numbers."""
+    return np.maximum(-((start - stop) // step), 0)

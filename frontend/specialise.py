@@ -7,18 +7,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import GeneratorType
 from typing import Any
 
 import numpy as np
 
-from weft.frontend import tree
+from weft.frontend import randomness, tree
 from weft.frontend.apply import apply, as_result, write_back
 from weft.frontend.arguments import argument_tracer, identifier, input_type, name_of, weak_of
 from weft.frontend.capture import Abstract, Guarded, Known, Outer, Source, Trace, raise_leak
-from weft.frontend.errors import ArgumentError, ControlFlowError, message
+from weft.frontend.errors import ArgumentError, ControlFlowError, TracingError, message
 from weft.frontend.extents import fixed
 from weft.frontend.location import shown_path
 from weft.frontend.origins import Origins, Stale
@@ -107,7 +108,8 @@ def capture(
     function: Callable[..., Any], spec: tree.TreeDef, leaves: Leaves, paths: Sequence[str], name: str = ""
 ) -> Capture:
     """Trace `function` on abstract arguments. `spec` is the structure of `(args, kwargs)`."""
-    with Trace(name or name_of(function)) as trace:
+    drawn = randomness.state()
+    with Trace(name or name_of(function), compiled=True) as trace, _failing(trace):
         tracers = [_input(trace, i, leaf, path) for i, (leaf, path) in enumerate(zip(leaves, paths, strict=True))]
         args, kwargs = tree.unflatten(spec, tracers)
         first = [t.value for t in tracers]
@@ -131,10 +133,23 @@ def capture(
                 foreign.append((w.target, len(outputs)))
             outputs.append(w.value)
         graph = _settled(trace.finish(outputs), trace.guards)
+    randomness.note_state(drawn, trace)
     sources = [trace.sources[v] for v in graph.inputs]
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
     return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign,
                    rowmajor)  # fmt: skip
+
+
+@contextmanager
+def _failing(trace: Trace) -> Iterator[None]:
+    """A capture that fails tells which numbers it had looked at, and leaves NumPy arrays as they were."""
+    try:
+        yield
+    except TracingError as error:
+        error.guards = dict(trace.guards)
+        for array, held in trace.overwritten.values():
+            array[...] = held
+        raise
 
 
 def _settled(graph: Graph, guards: dict[int, bool | int | float]) -> Graph:

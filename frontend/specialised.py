@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from weft.frontend import tree
+from weft.frontend.fallback import ByNumpy
 from weft.frontend.specialise import Leaves, Runner, guard_key
+
+Form = Runner | ByNumpy
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Call:
+    """The arguments of one call, taken apart. spec: the structure of (positional, keywords), in which None
+    stands for a static argument. static: (name, class, value) of those. given: the arguments themselves."""
+
+    key: tuple[Any, ...]
+    spec: tree.TreeDef
+    leaves: Leaves
+    static: tuple[tuple[str, type, Any], ...]
+    given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def again(self, leaves: Leaves) -> Call:
+        """A call of this kind with other leaves."""
+        return replace(self, leaves=leaves, given=None)
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = tree.unflatten(self.spec, self.leaves)
+        return args, kwargs
 
 
 @dataclass(frozen=True)
@@ -19,9 +44,11 @@ class Specialisation:
     capture_seconds: float
     compile_seconds: float
     executable: Any
+    boundscheck: bool = True
 
     def __str__(self) -> str:
         fixed = [f"{name} = {value!r}" for name, value in (*self.static, *self.guards)]
+        fixed += [] if self.boundscheck else ["indices not checked"]
         took = f"captured in {self.capture_seconds * 1e3:.1f} ms, compiled in {self.compile_seconds * 1e3:.1f} ms"
         return f"{', '.join([*self.arguments, *fixed])}: {took}"
 
@@ -30,16 +57,16 @@ class Specialised:
     """All compiled forms for one key: they differ in the Python values that they are guarded by."""
 
     def __init__(self) -> None:
-        self.groups: dict[tuple[int, ...], dict[tuple[Any, ...], Runner]] = {}
+        self.groups: dict[tuple[int, ...], dict[tuple[Any, ...], Form]] = {}
 
-    def find(self, leaves: Leaves) -> Runner | None:
+    def find(self, leaves: Leaves) -> Form | None:
         for positions, known in self.groups.items():
             found = known.get(tuple([guard_key(leaves[i]) for i in positions]))
             if found is not None:
                 return found
         return None
 
-    def add(self, guards: dict[int, Any], run: Runner) -> None:
+    def add(self, guards: Mapping[int, Any], run: Form) -> None:
         positions = tuple(sorted(guards))
         values = tuple([guard_key(guards[i]) for i in positions])
         group = {**self.groups.get(positions, {}), values: run}
@@ -54,3 +81,7 @@ class Specialised:
     @property
     def guarded(self) -> bool:
         return any(positions for positions in self.groups)
+
+
+def run_form(form: Form, call: Call) -> Any:
+    return form.run(call) if isinstance(form, ByNumpy) else form(call.leaves)

@@ -45,15 +45,17 @@ Path = tuple[View, ...]
 
 
 class Storage:
-    """What one array holds: `value` in the capture `trace`. `argument`: the array is the caller's."""
+    """What one array holds: `value` in the capture `trace`. `argument`: the array is the caller's. aliases: which
+    others may be the same array, depending on what is known when the program runs (see `writes.link`)."""
 
-    __slots__ = ("trace", "value", "argument", "strides", "__weakref__")
+    __slots__ = ("trace", "value", "argument", "strides", "aliases", "__weakref__")
 
     def __init__(self, trace: Trace, value: Value, argument: bool = False, strides: Any = None) -> None:
         self.trace = trace
         self.value = value
         self.argument = argument
         self.strides = strides  # of the caller's array; None: row-major
+        self.aliases: tuple[Any, ...] = ()
 
     def value_in(self, trace: Trace) -> Value:
         """Its value in `trace`, which is its own capture or one inside that."""

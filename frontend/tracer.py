@@ -30,6 +30,7 @@ from weft.frontend.errors import (
 from weft.frontend.location import in_subscript
 from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS, METHODS
 from weft.frontend.operators import Operators, named
+from weft.frontend.python_numbers import PythonNumbers
 from weft.frontend.storage import Path, Storage, View, is_relabelling, read_path, shows_copy
 from weft.ir import ops
 from weft.ir.graph import Value
@@ -43,7 +44,7 @@ VIEWS = frozenset(
 )
 
 
-class Tracer(Operators):
+class Tracer(Operators, PythonNumbers):
     """Stands for an ndarray, or for a NumPy or Python scalar, of known dtype and shape. See the module.
 
     storage, path: the array that it shows, and by which views (see `storage`). extents: the lengths of axes that move,
@@ -151,7 +152,7 @@ class Tracer(Operators):
         return f"<traced {type_text(self.value.type)}{name}>"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
+        return format(self._python(""), spec) if spec else repr(self)
 
     def __copy__(self) -> Tracer:
         return Tracer(self.home, self.value, self.weak)
@@ -210,44 +211,8 @@ class Tracer(Operators):
             )
         raise ConcretizationError(message("needs the elements of a traced array", [self.value], advice))
 
-    # Python values: known in an uncompiled capture; of Python scalars, at the price of a guard, elsewhere.
-
-    def item(self, *index: Any) -> Any:
-        """The Python scalar of a one-element array (or of `self[index]`). Raises ConcretizationError."""
-        return (self[index] if index else self)._python("")
-
-    def _python(self, asked: str) -> Any:
-        if self.size != 1:
-            advice = "Use np.any(...), np.all(...) or np.where(condition, a, b)." if asked == "bool" else ""
-            what = "the truth value" if asked == "bool" else f"the {asked or 'value'}"
-            text = f"{what} of an array of more than one element is ambiguous"
-            raise ShapeError(message(text, [self.value], advice))
-        return self.home.concrete(self.value, asked).item()
-
-    def __bool__(self) -> bool:
-        return bool(self._python("bool"))
-
-    def __int__(self) -> int:
-        return int(self._python("int"))
-
-    def __float__(self) -> float:
-        return float(self._python("float"))
-
-    def __complex__(self) -> complex:
-        return complex(self._python("float"))
-
-    def __index__(self) -> int:
-        if self.shape or not (self.value.type.is_integer or self.weak is bool):
-            raise TypeError(f"{type_text(self.value.type)} can't be used as an index")
-        return int(self._python("int"))
-
     def __contains__(self, element: Any) -> bool:
         return bool(METHODS["any"](self == element))
-
-    def __round__(self, digits: int | None = None) -> Any:
-        if digits is None:
-            return round(self.item())
-        return named(METHODS["round"](self, digits), 2)
 
 
 class _BoundMethod:
@@ -327,6 +292,11 @@ def view_before(tracer: Tracer) -> Tracer:
 def detached(tracer: Tracer) -> Tracer:
     """The tracer's value as an array of its own."""
     return Tracer(tracer.home, tracer.value, tracer.weak)
+
+
+def anchor_in(trace: Trace) -> Tracer:
+    """A tracer of that capture, for what takes one to see where its ops belong."""
+    return Tracer(trace, trace.constant(False, "bool"))
 
 
 def emit_source(like: Tracer, op: OpDef, **attrs: Any) -> Tracer:
@@ -444,6 +414,6 @@ def _instead(name: str) -> str:
         "tolist": "Return the array from the traced function and call .tolist() outside.",
         "sort": "np.sort comes later.",
         "flat": "Use x.reshape(-1).",
-        "resize": "Write np.resize(x, shape); mutation comes later.",
+        "resize": "Write np.resize(x, shape): an array keeps its size.",
     }
     return known.get(name, "Call it on the array outside the traced function.")

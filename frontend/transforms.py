@@ -33,7 +33,7 @@ from weft.frontend.convert import hooks
 from weft.frontend.errors import ForeignArrayError, GradientError, came_from, message, type_text
 from weft.frontend.extents import fixed
 from weft.frontend.numpy_api import surface
-from weft.frontend.tracer import Tracer, as_tracer, cast, read
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, read
 from weft.ir.graph import Graph, Value
 from weft.ir.types import TensorType
 from weft.passes.dce import dce
@@ -228,7 +228,7 @@ class _Capture:
         """The arguments with some of their arrays traced: by reference, as what is closed over."""
         if not written:
             return given, self.kwargs
-        like = Tracer(self.trace, self.trace.constant(False, "bool"))
+        like = anchor_in(self.trace)
         found = lambda leaf: as_tracer(leaf, like) if any(leaf is a for a in written) else leaf  # noqa: E731
         return tree.map(found, (given, self.kwargs))
 
@@ -268,6 +268,7 @@ class _Capture:
         else:
             source = Known(as_array(leaf, type_))
         value = self.trace.input(type_, source, identifier(path))
+        self.trace.variables.add(value)
         known = isinstance(leaf, np.ndarray) and not leaf.flags.c_contiguous
         tracer = argument_tracer(self.trace, value, weak, leaf.strides if known else None)
         self.leaves.append(leaf)

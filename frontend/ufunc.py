@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend.errors import DTypeError, ShapeError, UnsupportedError, message
+from weft.frontend.errors import DTypeError, UnsupportedError, message
 from weft.frontend.numpy_api.registry import FUNCTIONS, UFUNCS, method
 from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit
-from weft.frontend.writes import assign
+from weft.frontend.writes import store, target_of
 from weft.ir import ops
 from weft.ir.opdef import BY_NUMPY
 from weft.ir.types import NAMES, dtype_name
@@ -54,7 +54,7 @@ def _with_out(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[str
     """`out=`: arrays that take the results, where `where=` is true."""
     like = next(x for x in (*inputs, *outs) if type(x) is Tracer)
     where = kwargs.pop("where", True)
-    ready = [x if x is None or type(x) is Tracer else as_tracer(x, like) for x in outs]
+    ready = [x if x is None else target_of(x) for x in outs]
     operands = inputs if any(type(x) is Tracer for x in inputs) else [as_tracer(inputs[0], like), *inputs[1:]]
     results = array_ufunc(ufunc, how, operands, kwargs)
     found = []
@@ -176,18 +176,6 @@ def augment(ufunc: np.ufunc, target: Tracer, operand: Any) -> Tracer:
     if not target.type.dims:
         return result
     return store(target, result)
-
-
-def store(target: Tracer, result: Tracer) -> Tracer:
-    """`out=target`: the result of a ufunc put in place. Raises ShapeError, and DTypeError by same-kind casting."""
-    if target.extents is None and result.extents is None and result.shape != target.shape:
-        text = f"an array of shape {target.shape} can't take a result of shape {result.shape} in place"
-        raise ShapeError(message(text, [target.value], "Write a = a + b."))
-    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
-        text = f"{result.dtype} results can't be stored in place in {target.dtype} (same-kind casting)"
-        raise DTypeError(message(text, [target.value], "Write a = a + b, or b.astype(a.dtype)."))
-    assign(target, cast(result, target.dtype))
-    return target
 
 
 _REDUCERS: dict[np.ufunc, Any] = {

@@ -33,7 +33,7 @@ from weft.frontend.errors import ArgumentError, AxisError, ShapeError, Unsupport
 from weft.frontend.numpy_api import surface
 from weft.frontend.region_parts import Undefined, is_number
 from weft.frontend.storage import Written
-from weft.frontend.tracer import Tracer, as_tracer, read
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, read
 from weft.ir.graph import Graph, Value
 from weft.passes.batch import batch
 
@@ -176,7 +176,7 @@ class _Call:
         if not is_number(leaf):
             text = f"{path} of a function under vmap is a {type(leaf).__qualname__}, and no number or array"
             raise ArgumentError(message(text))
-        return read(self.trace, as_tracer(leaf, Tracer(self.trace, self.trace.constant(False, "bool"))))
+        return read(self.trace, as_tracer(leaf, anchor_in(self.trace)))
 
     def _written(self) -> list[tuple[Written, int | None]]:
         """Arrays that the function wrote, and the axis of their lanes: of those that are mapped.

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Graph, Op, Value, fresh
 from weft.ir.ops.families import aligned, in_each
+from weft.ir.ops.index import gather, scatter, scatter_add
 from weft.ir.ops.logic import where
 from weft.ir.ops.movement import to_front, transpose
-from weft.ir.ops.moving import agree
+from weft.ir.ops.moving import agree, moving_slice, moving_update
 from weft.ir.ops.reduce import any_
-from weft.ir.ops.update import bound
+from weft.ir.ops.update import bound, dynamic_slice, dynamic_update
 from weft.ir.types import TensorType
 from weft.passes.batch_control import run_regions
 from weft.passes.batch_writes import masked_write
@@ -30,6 +31,11 @@ from weft.passes.lanes import with_lanes
 from weft.passes.stack_order import threaded, turned_ops
 
 PROMISES = (bound, agree)  # ops that raise an error where what they promise isn't so
+# Operands that say where something is, and have to be within the array.
+PLACES = {
+    dynamic_slice: slice(1, None), dynamic_update: slice(2, None), gather: slice(1, None), scatter: slice(1, -1),
+    moving_slice: slice(1, None), moving_update: slice(2, None), scatter_add: slice(1, -1),
+}  # fmt: skip
 
 
 def batch(
@@ -76,7 +82,8 @@ class Plan:
 
 class Lanes:
     """Appends ops for all lanes. env: values here by those of the graph; those in `plan.lanes` have the lanes' axis.
-    mask: a bool for each lane, None for all of them. writes: ops that may change the lanes of the mask alone."""
+    mask: a bool for each lane, None for all of them. writes: ops that may change the lanes of the mask alone. safe:
+    values of the graph that are within an array in all lanes."""
 
     def __init__(self, build: Builder, plan: Plan, mask: Expr | None = None) -> None:
         self.build = build
@@ -84,6 +91,7 @@ class Lanes:
         self.mask = mask
         self.env: dict[Value, Value] = {}
         self.writes: set[Op] = set()
+        self.safe: set[Value] = set()
 
     def run(self, ops: Iterable[Op]) -> None:
         for op in ops:
@@ -95,11 +103,22 @@ class Lanes:
             elif op.kind in PROMISES and self.mask is not None:
                 self._promise(op)
             elif any(v in self.plan.lanes for v in op.operands):
-                operands = [self.of(v) for v in op.operands]
-                self.bind(op, self._emit(op, [v in self.plan.lanes for v in op.operands], operands))
+                self.bind(op, self._emit(op, [v in self.plan.lanes for v in op.operands], self.operands(op)))
+                if op.kind.family == "movement" and self.safe.issuperset(op.operands):
+                    self.safe.add(op.result)
             else:
                 self.build.copy(op, self.env)
         self.build.location = None
+
+    def operands(self, op: Op) -> list[Expr]:
+        """An op's operands; places that are another lane's and may be anywhere are 0."""
+        found = [self.of(v) for v in op.operands]
+        if self.mask is not None and op.kind in PLACES:
+            for i in range(len(found))[PLACES[op.kind]]:
+                v = op.operands[i]
+                if v in self.plan.lanes and v not in self.safe:
+                    found[i] = self.chosen(self.mask, found[i], found[i].const(0), no_lane=False)
+        return found
 
     def of(self, value: Value) -> Expr:
         return Expr(self.env[value], self.build)
@@ -155,5 +174,6 @@ class Lanes:
             value = where(*aligned((lanes, own, any(others)), (mask, value, kept)))
         if lanes:
             self.bind(op, self._emit(op, [True, *others], [value, *other]))
+            self.safe.add(op.result)
         else:
             self.bind(op, [op.kind(value, *other, **op.attrs)])

@@ -21,10 +21,11 @@ from weft.ir.builder import Expr
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import BEFORE, I64, LEAD, call, cond, for_loop, is_loop, while_loop
 from weft.ir.ops.elementwise import floordiv, maximum
+from weft.ir.ops.index import gather, scatter, scatter_add
 from weft.ir.ops.logic import greater_equal, less, logical_and, logical_not
-from weft.ir.ops.moving import agree
+from weft.ir.ops.moving import agree, moving_slice, moving_update
 from weft.ir.ops.reduce import any_, max_
-from weft.ir.ops.update import bound
+from weft.ir.ops.update import bound, dynamic_slice, dynamic_update
 from weft.ir.types import TensorType
 from weft.passes.batch_writes import arrays_through, writes_of
 from weft.passes.lanes import end_together, has_own_trips
@@ -33,7 +34,9 @@ from weft.passes.stack_order import root
 if TYPE_CHECKING:
     from weft.passes.batch import Lanes
 
-MASKED = (bound, agree, while_loop, for_loop)  # what does something else in lanes that don't count
+# What does something else in lanes that don't count.
+MASKED = (bound, agree, while_loop, for_loop, gather, scatter, scatter_add,
+          dynamic_slice, dynamic_update, moving_slice, moving_update)  # fmt: skip
 
 
 def run_regions(op: Op, lanes: Lanes) -> None:

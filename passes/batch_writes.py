@@ -60,7 +60,7 @@ def masked_write(op: Op, lanes: Lanes) -> None:
     assert lanes.mask is not None
     at = len(op.operands) - 1 if op.kind is scatter else 1  # of what is written
     has = [v in lanes.plan.lanes for v in op.operands]
-    x, *rest = (lanes.of(v) for v in op.operands)
+    x, *rest = lanes.operands(op)
     places, places_have = rest[: at - 1] + rest[at:], has[1:at] + has[at + 1 :]
     attrs: dict[str, Any] = {"sizes": op.operands[1].shape} if "sizes" in READS[op.kind].attr_names else dict(op.attrs)
     read, size = READS[op.kind].batch, lanes.plan.size

@@ -281,13 +281,15 @@ def cast_same(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
 
 
 def cast_back(ctx: Rewriter, v: tuple[Value, ...], attrs: Any) -> Value | None:
-    # f32 -> f64 -> f32, i8 -> i64 -> i8: a wider dtype holds it exactly (not so i64 -> f64, "safe" to NumPy)
+    # f32 -> f64 -> f32, i8 -> i64 -> i8: a wider dtype holds it exactly (not so i64 -> f64, "safe" to NumPy);
+    # i64 -> u64 -> i64: what wraps around wraps back
     inner = ctx.made_by(v[0], "cast")
     if inner is None:
         return None
     x, wide = inner.operands[0], v[0]
     rounds = x.dtype in ("i64", "u64") and wide.type.is_float
-    exact = np.can_cast(x.type.np_dtype, wide.type.np_dtype, "safe") and not rounds
+    wraps = x.type.is_integer and wide.type.is_integer and wide.type.np_dtype.itemsize >= x.type.np_dtype.itemsize
+    exact = wraps or (np.can_cast(x.type.np_dtype, wide.type.np_dtype, "safe") and not rounds)
     return x if exact and x.dtype == attrs["dtype"] else None
 
 

@@ -61,6 +61,28 @@ def set_threads(n: int) -> None:
         _stop_workers()
 
 
+class limited:  # noqa: N801  (weft.threads, used as a function is)
+    """`with weft.threads(n):` parallel jobs use n threads, the calling one included, until the block ends.
+
+    That goes for all Python threads of the process. Raises ValueError unless n is an integer from 1.
+    """
+
+    def __init__(self, n: int) -> None:
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ValueError(f"the number of threads must be an integer of at least 1, not {n!r}")
+        self.n = n
+        self._before: list[int | None] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_state.wanted)
+        set_threads(self.n)
+
+    def __exit__(self, *exception: object) -> None:
+        before = self._before.pop()
+        set_threads(before if before is not None else _default_threads())
+        _state.wanted = before
+
+
 def ensure_started() -> None:
     """Start the workers unless they run already: to be called before native code with parallel work in it."""
     if not _state.ready:

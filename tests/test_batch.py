@@ -194,6 +194,30 @@ def test_an_index_counts_in_the_lanes_that_get_there():
         interpret(whole, [np.array([False, True]), x[:2], np.array(9), t])
 
 
+def test_a_place_that_is_another_lanes_may_be_anywhere():
+    """Where no `bound` stands the program knows that a place is within the array: in the lanes that get there."""
+    graph = graph_of("""
+        @region
+        def test(i: i64, s: f64, t: f64[4]) -> bool:
+            go: bool = greater(i, i64(0))
+            return go
+
+        @region
+        def body(i: i64, s: f64, t: f64[4]) -> (i64, f64):
+            j: i64 = sub(i, i64(1))
+            w: f64[1] = dynamic_slice(t, j, sizes=(1,))
+            v: f64 = reshape(w, shape=())
+            r: f64 = add(s, v)
+            return j, r
+
+        def main(n: i64, t: f64[4]) -> f64:
+            i, s = while_loop(n, f64(0.0), t, carried=2, test=test, body=body)
+            return s
+    """)
+    check(graph, 3, [np.array([4, 0, 2]), np.arange(4.0)], [0, None])
+    check(derivative(graph, "r"), 3, [np.array([4, 0, 2]), np.arange(4.0), np.ones(3)], [0, None, 0])
+
+
 WRITES = """
     @region
     def body(i: i64, out: f64[5], x: f64) -> (f64[5], f64):

@@ -324,6 +324,31 @@ def test_gradients_through_statements():
     assert abs(g @ d - (loss(V + 1e-6 * d) - loss(V - 1e-6 * d)) / 2e-6) < 1e-6 * abs(g @ d)
 
 
+def test_a_failed_try_leaves_no_ops():
+    """A loop that can't be kept is unrolled as if nobody had tried, in other loops too."""
+    weights = [0.5 + k for k in range(12)]
+
+    def layers(x, trips):
+        y = x[1:] * 2
+        z = x.reshape(2, 3)
+        for k in trips:
+            x[0] += 1
+            y = np.tanh(y * z[0, 1:].sum()) + weights[k]
+        return y.sum() + x[1:].T
+
+    def outer(x, trips):
+        for _ in range(20):
+            x = x + layers(x * 1, trips).sum()
+        return x
+
+    for f in (layers, outer):
+        tried = weft.compile(f, static_argnames="trips").lower(V[:6], range(12)).trace
+        never = weft.compile(lambda x, f=f: f(x, weft.unroll(range(12)))).lower(V[:6]).trace
+        assert str(tried) == str(never).replace("def lambda_(", f"def {f.__name__}(")
+        got, want = weft.compile(f, static_argnames="trips")(V[:6].copy(), range(12)), f(V[:6].copy(), range(12))
+        np.testing.assert_allclose(got, want)
+
+
 def yielding(x):
     for i in range(3):
         yield x[i] * 2

@@ -360,7 +360,6 @@ REFUSED = [
     ("np.zeros((0, 3), like=x)[x]", I1, IndexError, "out of bounds for axis 0 with size 0"),
     ("np.take_along_axis(np.zeros((0, 3), like=x), x[:, None], 0)", I1, IndexError, "axis 0 with size 0"),
     ("np.eye(5)[::-1].__getitem__(x)", I1, errors.ConcretizationError, "needs the elements of a traced array"),
-    ("np.take(x, 0, out=np.ones(1))", V, errors.UnsupportedError, "out="),
     ("x[x.astype(int)[0]:]", V, errors.UnsupportedError, "only the run shows"),
     ("x[x.astype(int)[0]::2]", V, errors.UnsupportedError, "by steps of 2"),
     ("np.take(x, 0, mode='bounce')", V, ValueError, "mode must be one of"),

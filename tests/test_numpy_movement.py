@@ -446,7 +446,6 @@ ERRORS = [
     ("np.concatenate([x, np.ones(3)])", X, ValueError, "joins arrays of 3 and of 1 dimensions"),
     ("np.concatenate([x, x], axis=3)", X, np.exceptions.AxisError, "axis 3 is out of bounds"),
     ("np.concatenate([x, x])", S, ValueError, "zero-dimensional arrays cannot be concatenated"),
-    ("np.concatenate([x, x], out=np.ones(10))", V, errors.UnsupportedError, "np.concatenate with out="),
     ("np.concatenate([x, x], dtype=int)", V, TypeError, "according to the rule 'same_kind'"),
     ("np.stack([x, np.ones(3)])", V, ValueError, "must have the same shape"),
     ("np.block([x, [x]])", V, ValueError, "list depths are mismatched"),

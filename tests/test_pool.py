@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+import weft
 from weft.runtime import cpus, native, pool
 
 JOBS = """
@@ -421,3 +422,20 @@ def test_cgroup_quota(tmp_path, membership, files, quota):
         path.write_text(text)
     assert cpus.cgroup_quota(str(tmp_path / "self"), str(tmp_path / "fs")) == quota
     assert cpus.cgroup_quota(str(tmp_path / "missing"), str(tmp_path / "fs")) is None
+
+
+def test_threads_for_a_while():
+    before = pool.threads()
+    with weft.threads(3):
+        assert pool.threads() == 3
+        with weft.threads(1):
+            assert pool.threads() == 1
+            assert weft.compile(lambda x: x * 2)(np.ones(1 << 17)).sum() == 1 << 18
+        assert pool.threads() == 3
+    assert pool.threads() == before
+    with pytest.raises(RuntimeError), weft.threads(2):
+        raise RuntimeError
+    assert pool.threads() == before
+    for bad in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="at least 1"):
+            weft.threads(bad)

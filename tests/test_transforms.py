@@ -1,5 +1,6 @@
 """grad, value_and_grad, vjp and jvp: values against closed forms and finite differences, trees, nesting."""
 
+import math
 from collections import namedtuple
 
 import numpy as np
@@ -385,3 +386,43 @@ def test_other_arguments_may_be_written():
         np.testing.assert_allclose(arrays, want)
         near = [run(lambda h, u, g, n, d=d: f(h, u, g + d, n))[0] for d in (-1e-6, 1e-6)]
         np.testing.assert_allclose(dg, (near[1] - near[0]) / 2e-6, rtol=1e-7)
+
+
+def without_source(text):
+    return eval(text, {"np": np, "math": math, "weft": weft})  # noqa: S307
+
+
+TAKES_A_NUMBER = [
+    "lambda x: math.sqrt(x) * x",
+    "lambda x: float(x) * x",
+    "lambda x: x.item() * x",
+    "lambda x: np.sum(x * math.exp(np.sin(x)))",
+    "lambda x: weft.grad(lambda y: math.exp(x) * y)(1.0) * x",
+]
+
+
+@pytest.mark.parametrize("text", TAKES_A_NUMBER)
+def test_a_number_taken_from_what_is_differentiated_is_no_constant(text):
+    """In code that could not be converted; else float(x) and math.sqrt(x) are seen."""
+    f = without_source(text)
+    calls = [weft.grad(f), lambda x: weft.jvp(f, (x,), (1.0,)), lambda x: weft.vjp(f, x), weft.compile(weft.grad(f))]
+    for call in calls:
+        with pytest.raises(errors.ConcretizationError, match="np.sqrt"):
+            call(2.0)
+    assert weft.compile(without_source("lambda x: math.sqrt(x)"))(2.0) == math.sqrt(2.0)
+
+
+def test_a_number_that_no_derivative_depends_on_may_be_taken():
+    for text, want in (
+        ("lambda x: x * math.floor(x) + round(x) + int(x) + math.ceil(x) + math.trunc(x)", 2.0),
+        ("lambda x: x * float(x > 0)", 1.0),
+        ("lambda x: float(f'{x:.1f}') * x", 2.5),
+        ("lambda x, k=4.0: x * math.sqrt(k)", 2.0),
+        ("lambda x: x * math.sqrt(np.argmax(np.stack([x, 2 * x])))", 1.0),
+    ):
+        assert weft.grad(without_source(text))(2.5) == want
+
+    def with_source(x):
+        return math.sqrt(x) * float(x)
+
+    assert abs(weft.grad(with_source)(4.0) - 3.0) < 1e-12

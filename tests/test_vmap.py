@@ -338,6 +338,26 @@ def test_jumps():
     check(weft.grad(early), (0,), np.array([-1.0, 9.0, 1.0]))
 
 
+@pytest.mark.parametrize("checkpoint", ["sqrt", 3])
+def test_loops_with_checkpoints(checkpoint):
+    def f(x, n):
+        return weft.fori_loop(0, n, lambda i, v: np.sin(v) + 0.1 * i, x, checkpoint=checkpoint)
+
+    def g(x):
+        return weft.while_loop(lambda v: v < 3, lambda v: 0.5 * v * v + v + 0.3, x, checkpoint=checkpoint)
+
+    x = np.linspace(0.1, 0.9, 5)
+    for wrap in (lambda f: f, weft.compile):
+        np.testing.assert_allclose(
+            wrap(weft.vmap(weft.grad(f)))(x, TRIPS), weft.vmap(weft.grad(recurrence))(x, TRIPS), rtol=1e-12
+        )
+        np.testing.assert_allclose(wrap(weft.vmap(weft.grad(g)))(x), [weft.grad(g)(v) for v in x], rtol=1e-12)
+    sines = weft.checkpoint(lambda x: np.sin(np.exp(x)).sum())
+    want = np.cos(np.exp(X)) * np.exp(X)
+    np.testing.assert_allclose(weft.vmap(weft.grad(sines))(X), want, rtol=1e-12)
+    np.testing.assert_allclose(weft.grad(total(weft.vmap(sines)))(X), want, rtol=1e-12)
+
+
 def test_slices_that_move():
     def factor(a):
         n = len(a)

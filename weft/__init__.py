@@ -15,21 +15,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weft.explanation import explain
     from weft.frontend import errors, tree
     from weft.frontend.control import associative_scan, checkpoint, cond, fori_loop, map, scan, switch, while_loop
     from weft.frontend.convert.iteration import Rolled as rolled
     from weft.frontend.convert.iteration import Unrolled as unroll
-    from weft.frontend.errors import WeftError
+    from weft.frontend.errors import FallbackWarning, WeftError
     from weft.frontend.jacobian import hessian, jacfwd, jacobian, jacrev
     from weft.frontend.transforms import grad, jvp, value_and_grad, vjp
     from weft.frontend.vectorise import vmap
+    from weft.runtime.pool import limited as threads
 
     compile: Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "fori_loop", "grad", "hessian",
-    "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "tree", "unroll",
+    "FallbackWarning", "WeftError", "associative_scan", "checkpoint", "compile", "cond", "errors", "explain",
+    "fori_loop", "grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp", "map", "rolled", "scan", "switch", "threads",
+    "tree", "unroll",
     "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
 
@@ -47,8 +50,11 @@ _WHERE = {
     },
     "rolled": ("weft.frontend.convert.iteration", "Rolled"),
     "unroll": ("weft.frontend.convert.iteration", "Unrolled"),
+    "explain": ("weft.explanation", "explain"),
+    "threads": ("weft.runtime.pool", "limited"),
     "tree": ("weft.frontend.tree", ""),
     "errors": ("weft.frontend.errors", ""),
+    "FallbackWarning": ("weft.frontend.errors", "FallbackWarning"),
     "WeftError": ("weft.frontend.errors", "WeftError"),
 }
 

@@ -27,6 +27,7 @@ from weft.frontend.convert.stores import (
     augment,
     augment_item,
     augment_item_of,
+    check_foreign,
     get_item,
     set_item,
     set_item_of,
@@ -35,6 +36,7 @@ from weft.frontend.convert.stores import (
 )
 from weft.frontend.numpy_api.writable import CREATED, owned
 from weft.frontend.operators import named
+from weft.frontend.randomness import GENERATORS, note_call, note_made
 from weft.frontend.region_parts import State, Undefined
 from weft.frontend.tracer import Tracer
 
@@ -384,4 +386,24 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return special(*args, **kwargs)
     if makes:
         return owned(function, args, kwargs)
-    return convert_callable(function, _HOOKS)(*args, **kwargs)
+    owner = getattr(function, "__self__", None)
+    if type(owner) in GENERATORS:
+        note_call(function, owner)
+    written = args[0] if args and _is_writer(function) else kwargs.get("out")
+    if type(written) is np.ndarray:
+        check_foreign(written, args, kwargs)
+    result = convert_callable(function, _HOOKS)(*args, **kwargs)
+    if type(result) in GENERATORS:
+        note_made(result, bool(args or kwargs))
+    return result
+
+
+_WRITERS = frozenset({np.copyto, np.put, np.putmask, np.place, np.put_along_axis, np.fill_diagonal})
+
+
+def _is_writer(function: Any) -> bool:
+    """Whether a function writes into its first argument."""
+    try:
+        return function in _WRITERS
+    except TypeError:  # no hash
+        return False

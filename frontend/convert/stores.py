@@ -10,16 +10,16 @@ from __future__ import annotations
 import builtins
 import operator
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from weft.frontend import tree
 from weft.frontend.capture import in_region, note_overwritten, reader_of, youngest
-from weft.frontend.errors import ForeignArrayError, message
 from weft.frontend.operators import named
 from weft.frontend.region_parts import State
-from weft.frontend.tracer import Tracer, as_tracer
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer
+from weft.frontend.writes import raise_foreign
 from weft.ir.types import dtype_name
 
 
@@ -28,7 +28,7 @@ def get_item(target: Any, key: Any) -> Any:
     if type(target) is np.ndarray and _any_traced(key):
         around = youngest()
         assert around is not None
-        target = as_tracer(target, Tracer(around, around.constant(False, "bool")))
+        target = as_tracer(target, anchor_in(around))
     return named(target[key], 2)
 
 
@@ -53,13 +53,13 @@ def set_item(target: Any, key: Any, value: Any) -> Any:
 def set_item_of(target: Any, key: Any, value: Any) -> None:
     """`f().a[key] = value`: of an object that no variable of the function holds."""
     if type(target) is np.ndarray:
-        _check_foreign(target, key, value)
+        check_foreign(target, key, value)
     target[key] = value
 
 
 def augment_item_of(target: Any, key: Any, op: str, value: Any) -> None:
     if type(target) is np.ndarray:
-        _check_foreign(target, key, value)
+        check_foreign(target, key, value)
     target[key] = _INPLACE[op](target[key], value)
 
 
@@ -79,18 +79,12 @@ def augment(op: str, target: Any, value: Any) -> Any:
     return named(_INPLACE[op](target, value), 2)
 
 
-def _check_foreign(array: np.ndarray, *values: Any) -> None:
+def check_foreign(array: np.ndarray, *values: Any) -> None:
+    """A NumPy array that no variable can be given another for is written. Raises ForeignArrayError where that would be
+    done when the program runs."""
     if _changes_when_run(*values):
         raise_foreign(array)
     note_overwritten(array)
-
-
-def raise_foreign(array: np.ndarray) -> NoReturn:
-    advice = (
-        "Make it in the traced function, by np.zeros, np.empty, x.copy() and the like, or pass it as an argument:\n"
-        "an array that was made elsewhere, or has another name or view, would not see the change."
-    )
-    raise ForeignArrayError(message("writes a traced value into a NumPy array", (), advice), array)
 
 
 _INPLACE = {

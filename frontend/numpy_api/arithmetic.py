@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend.errors import DTypeError, UnsupportedError, message
-from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out
+from weft.frontend.errors import DTypeError, message
+from weft.frontend.numpy_api.keywords import arrays, normal_axis, takes_out
 from weft.frontend.numpy_api.logic import where
 from weft.frontend.numpy_api.moves import cut, reshaped, zeros
 from weft.frontend.numpy_api.reductions import sum_
 from weft.frontend.numpy_api.registry import implements, method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call
+from weft.frontend.writes import store, target_of
 from weft.ir import ops
 
 e, lg = ops.elementwise, ops.logic
@@ -23,9 +24,9 @@ e, lg = ops.elementwise, ops.logic
 
 @implements(np.round, np.around)
 @method("round")
+@takes_out()
 def round_(a: Any, decimals: Any = 0, out: Any = None) -> Tracer:
     """rint(x 10^d) / 10^d, ties to even; for negative d, and then of integers too, rint(x / 10^-d) 10^-d."""
-    refuse_out("round", out, a)
     (x,) = arrays(a)
     digits = operator.index(decimals)
     integer = x.value.type.is_integer
@@ -42,18 +43,18 @@ def round_(a: Any, decimals: Any = 0, out: Any = None) -> Tracer:
 
 
 @implements(np.fix)
+@takes_out()
 def fix(x: Any, out: Any = None) -> Tracer:
-    refuse_out("fix", out, x)
     return call(np.trunc, *arrays(x))
 
 
 @implements(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tracer:
-    """NaNs and infinities replaced, by the dtype's largest and least number unless others are given."""
-    (a,) = arrays(x)
+    """NaNs and infinities replaced, by the dtype's largest and least number unless others are given; copy=False
+    replaces them in x."""
     if not copy:
-        advice = "Mutation comes later. Write x = np.nan_to_num(x)."
-        raise UnsupportedError(message("np.nan_to_num with copy=False can't be traced (yet)", [a.value], advice))
+        return store(target_of(x), nan_to_num(x, True, nan, posinf, neginf))
+    (a,) = arrays(x)
     if not a.value.type.is_float:
         return call(np.positive, a) if a.dtype != np.bool_ else Tracer(a.home, a.value)
     limits = np.finfo(a.dtype)

@@ -14,16 +14,26 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend.errors import IndexingError, ShapeError, message
+from weft.frontend.errors import DTypeError, IndexingError, ShapeError, message
 from weft.frontend.numpy_api import indexing
 from weft.frontend.numpy_api.indexing import Placed
 from weft.frontend.numpy_api.keywords import normal_axis
-from weft.frontend.numpy_api.moves import find_tracer, flat, iota, permuted, reshaped, spread, unsupported
+from weft.frontend.numpy_api.moves import flat, iota, permuted, reshaped, spread, unsupported
 from weft.frontend.numpy_api.registry import implements, method
-from weft.frontend.tracer import Tracer, as_tracer, cast, emit
+from weft.frontend.numpy_api.selection import into_range
+from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
+from weft.frontend.ufunc import fitting
 from weft.frontend.ufunc_rules import truth
-from weft.frontend.writes import assign, broadcast_to
+from weft.frontend.writes import assign, broadcast_to, target_of
 from weft.ir import ops
+from weft.ir.types import strides_of
+
+
+def element(value: Any, target: Tracer) -> Tracer:
+    """What is to be stored, in the target's dtype. Raises OverflowError for a Python int beyond it."""
+    if type(value) is int:
+        return constant(target, fitting(value, target.dtype), target.dtype)
+    return cast(as_tracer(value, target), target.dtype)
 
 
 @method("__setitem__")
@@ -35,7 +45,7 @@ def set_item(target: Tracer, key: Any, value: Any) -> None:
         return
     placed = indexing.read_key(target, key)
     common = indexing.common_shape(target, placed)
-    new = cast(as_tracer(value, target), target.dtype)
+    new = element(value, target)
     if common is None or indexing.is_basic(placed):
         assign(indexing.view_of(target, placed), new)
     elif 0 not in common:
@@ -52,7 +62,7 @@ def _set_masked(target: Tracer, elements: Sequence[Any], value: Any) -> None:
     if mask.shape != target.shape[: mask.ndim]:
         text = f"boolean index did not match indexed array: its shape is {mask.shape}, the array's {target.shape}"
         raise IndexingError(message(text, [target.value]))
-    new = cast(as_tracer(value, target), target.dtype)
+    new = element(value, target)
     rest = target.shape[mask.ndim :]
     if new.ndim > len(rest) and new.size != 1:
         advice = "How many places the mask has is not known. Write np.where(mask, value of x's shape, x)."
@@ -78,80 +88,108 @@ def _scatter(x: Tracer, placed: Sequence[Placed], common: tuple[int, ...], new: 
 
 @implements(np.copyto)
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    like = find_tracer([dst, src, where])
-    assert like is not None
-    target, new = as_tracer(dst, like), as_tracer(src, like)
-    if not np.can_cast(new.dtype if new.weak is None else type(new.weak(0)), target.dtype, casting):  # type: ignore[arg-type]
+    target = target_of(dst, "np.full(shape, x) of a traced x has led here too: write np.broadcast_to(x, shape).")
+    new = as_tracer(src, target)
+    if not np.can_cast(new.dtype if new.weak is None else new.weak, target.dtype, casting):  # type: ignore[arg-type]
         text = f"cannot cast array data from {new.dtype} to {target.dtype} according to the rule {casting!r}"
-        raise TypeError(message(text, [target.value, new.value]))
-    new = cast(new, target.dtype)
-    if where is True:
-        assign(target, new)
-    else:
-        masked = emit(ops.logic.where, truth(as_tracer(where, like)), new, target)
-        assign(target, masked)
+        raise DTypeError(message(text, [target.value, new.value]))
+    new = broadcast_to(element(src, target), target.type.dims, target.extents)
+    if where is not True:
+        mask = broadcast_to(truth(as_tracer(where, target)), target.type.dims, target.extents)
+        new = emit(ops.logic.where, mask, new, target)
+    assign(target, new)
 
 
 @method("fill")
 def fill(x: Tracer, value: Any) -> None:
-    new = as_tracer(value, x)
+    new = element(value, x)
     if new.shape:
         raise ShapeError(message("fill takes a scalar", [new.value]))
-    assign(x, cast(new, x.dtype))
+    assign(x, new)
+
+
+def _repeated(values: Any, target: Tracer, count: int) -> Tracer:
+    """`count` elements for the target: the values, seen flat, from the start again where there are too few."""
+    new = flat(element(values, target))
+    repeats = -(-count // new.size)
+    if repeats > 1:
+        new = flat(spread(reshaped(new, (1, new.size)), (repeats, new.size)))
+    return new if new.size == count else new[:count]
+
+
+def _set_line(target: Tracer, key: Any, values: Tracer) -> None:
+    """`target.flat[key] = values`."""
+    line = flat(target)
+    set_item(line, key, values)
+    if line.storage is not target.storage:
+        assign(target, reshaped(line, target.shape))
 
 
 @implements(np.put)
 @method("put")
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """Into the array seen flat; values are repeated when there are more places."""
-    if mode != "raise":
-        raise unsupported(f"np.put with mode={mode!r} can't be traced (yet)", a)
-    like = find_tracer([a, ind, v])
-    assert like is not None
-    target = as_tracer(a, like)
-    places, values = flat(as_tracer(ind, like)), flat(as_tracer(v, like))
-    if not places.size:
+    target = target_of(a)
+    places = flat(as_tracer(ind, target))
+    if not places.size or not np.size(v):
         return
-    repeats = -(-places.size // values.size)
-    if repeats > 1:
-        values = flat(spread(reshaped(values, (1, values.size)), (repeats, values.size)))
-    line = flat(target)
-    set_item(line, places, values[: places.size])
-    if line.storage is not target.storage:
-        assign(target, reshaped(line, target.shape))
+    if mode != "raise":
+        places = into_range(places, target.size, mode)
+    _set_line(target, places, _repeated(v, target, places.size))
 
 
 @implements(np.putmask)
 def putmask(a: Any, mask: Any, values: Any) -> None:
-    like = find_tracer([a, mask, values])
-    assert like is not None
-    target, new = as_tracer(a, like), cast(as_tracer(values, like), as_tracer(a, like).dtype)
-    if new.size != 1 and new.shape != target.shape:
-        raise unsupported("np.putmask with values of another shape can't be traced (yet)", target, new)
-    new = reshaped(new, ()) if new.shape != target.shape else new
-    assign(target, emit(ops.logic.where, truth(as_tracer(mask, like)), new, target))
+    """Where the mask holds, the value at that place: of the values, seen flat and repeated."""
+    target = target_of(a)
+    over = truth(as_tracer(mask, target))
+    if over.size != target.size:
+        raise ShapeError(message("putmask: mask and data must be the same size", [target.value, over.value]))
+    if not np.size(values) or not target.size:
+        return
+    given = as_tracer(values, target)
+    if given.shape and isinstance(values, Tracer | np.ndarray) and not np.can_cast(given.dtype, target.dtype):
+        raise DTypeError(message("putmask: values are not safely cast to x's dtype", [target.value, given.value]))
+    new = element(values, target)
+    new = reshaped(new, ()) if new.size == 1 else reshaped(_repeated(new, target, target.size), target.shape)
+    assign(target, emit(ops.logic.where, reshaped(over, target.shape), new, target))
+
+
+@implements(np.place)
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    """One value, where the mask holds: which of several goes where would depend on how many there are before."""
+    if np.size(vals) != 1:
+        advice = "Write np.putmask(x, mask, values), which takes the value of the same place; or np.where."
+        raise unsupported("places several values by a traced mask or array", *[arr, mask, vals], advice=advice)
+    putmask(arr, mask, vals)
 
 
 @implements(np.put_along_axis)
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
-    like = find_tracer([arr, indices, values])
-    assert like is not None
-    target, where = as_tracer(arr, like), as_tracer(indices, like)
+    target = target_of(arr)
+    where = as_tracer(indices, target)
     if axis is None:
-        put(target, where, values)
+        set_item(flat(target), where, values)
         return
     at = normal_axis(axis, target)
     rank = target.ndim
-    key = [iota(like, where.shape[i], i, rank) if i != at else where for i in range(rank)]
+    if where.ndim != rank:
+        text = "`indices` and `arr` must have the same number of dimensions"
+        raise ShapeError(message(text, [target.value, where.value]))
+    key = [iota(target, n, i, rank) if i != at else where for i, n in enumerate(target.shape)]
     set_item(target, tuple(key), values)
 
 
 @implements(np.fill_diagonal)
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
-    like = find_tracer([a, val])
-    assert like is not None
-    target = as_tracer(a, like)
-    if target.ndim < 2 or wrap or (target.ndim > 2 and len(set(target.shape)) > 1):
-        raise unsupported("np.fill_diagonal of such an array can't be traced (yet)", target)
-    n = min(target.shape)
-    set_item(target, (np.arange(n),) * target.ndim, val)
+    """The elements of equal indices are every so many along the array seen flat; values are repeated."""
+    target = target_of(a)
+    if target.ndim < 2:
+        raise ShapeError(message("array must be at least 2-d", [target.value]))
+    if target.ndim > 2 and len(set(target.shape)) > 1:
+        raise ShapeError(message("All dimensions of input must be of equal length", [target.value]))
+    step = sum(strides_of(target.shape))
+    end = target.size if wrap or target.ndim > 2 else min(target.size, target.shape[1] ** 2)
+    count = len(range(0, end, step))
+    if count and np.size(val):
+        _set_line(target, slice(0, end, step), _repeated(val, target, count))

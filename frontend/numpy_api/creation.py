@@ -25,7 +25,6 @@ from weft.frontend.numpy_api.moves import (
     moved,
     reshaped,
     spread,
-    unsupported,
 )
 from weft.frontend.numpy_api.registry import creates, implements
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
@@ -92,27 +91,6 @@ _filled(np.ones, 1)
 _filled(np.empty, 0)
 for _maker in (np.eye, np.identity, np.tri, np.arange):
     _made(_maker)
-
-
-@implements(np.copyto)
-def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
-    """Refused; np.full, which calls it, has led here as well."""
-    advice = (
-        "Mutation comes later. Write np.where(mask, src, dst) for a masked copy,\n"
-        "and np.broadcast_to(value, shape) for an array of one traced value (np.full(shape, value))."
-    )
-    raise unsupported("copies into an array in place", dst, src, advice=advice)
-
-
-def _in_place(function: Any) -> None:
-    @implements(function)
-    def refused(*args: Any, **kwargs: Any) -> Any:
-        advice = "Mutation comes later. Write np.where(mask, new, old), or np.insert, np.delete, np.concatenate."
-        raise unsupported(f"np.{function.__name__} changes an array in place", *args, advice=advice)
-
-
-for _changer in (np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal):
-    _in_place(_changer)
 
 
 # Grids.

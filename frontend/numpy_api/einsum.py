@@ -18,7 +18,7 @@ import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
 from weft.frontend.numpy_api.diagonals import diagonal
-from weft.frontend.numpy_api.keywords import arrays, refuse_out, wanted_dtype
+from weft.frontend.numpy_api.keywords import arrays, takes_out, wanted_dtype
 from weft.frontend.numpy_api.moves import permuted, reshaped, view
 from weft.frontend.numpy_api.reductions import total
 from weft.frontend.numpy_api.registry import implements
@@ -32,10 +32,10 @@ Term = tuple[Tracer, Labels]
 
 
 @implements(np.einsum)
+@takes_out("buffer")
 def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = None, order: Any = "K",
            casting: Any = "safe") -> Tracer:  # fmt: skip
     """Einstein's sum, in all of NumPy's forms. Raises ValueError for wrong subscripts, DTypeError."""
-    refuse_out("einsum", out, *operands)
     given, terms, result = _read(operands)
     tracers = arrays(*given)
     labels = [_expanded(term, x) for term, x in zip(terms, tracers, strict=True)]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
-from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out, wanted_dtype
+from weft.frontend.numpy_api.keywords import arrays, normal_axis, takes_out, wanted_dtype
 from weft.frontend.numpy_api.movement import at_least, fresh, moveaxis, one
 from weft.frontend.numpy_api.moves import (
     by_numpy,
@@ -52,11 +52,11 @@ def _converted(parts: Sequence[Tracer], dtype: Any, casting: str, function: str)
 
 
 @implements(np.concatenate)
+@takes_out()
 def concatenate(
     arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Tracer:
     items = list(arrays)
-    refuse_out("concatenate", out, *items)
     if axis is None:  # the only place where Python numbers are weak
         like = first_tracer(items)
         parts = [flat(t) if t.shape else t for t in (as_tracer(i, like) for i in items)]
@@ -72,11 +72,11 @@ def concatenate(
 
 
 @implements(np.stack)
+@takes_out()
 def stack(
     arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Tracer:
     items = list(arrays)
-    refuse_out("stack", out, *items)
     parts = _converted(parts_of(items, "stack"), dtype, casting, "stack")
     for p in parts:
         if p.shape != parts[0].shape:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
-from collections.abc import Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from weft.frontend.capture import supported_dtype
-from weft.frontend.errors import AxisError, ShapeError, UnsupportedError, message
+from weft.frontend.errors import AxisError, DTypeError, ShapeError, message
+from weft.frontend.numpy_api.moves import find_tracer
 from weft.frontend.tracer import Tracer, as_tracer, cast, common_dtype, emit
+from weft.frontend.writes import store, target_of
 from weft.ir import ops
 
+F = TypeVar("F", bound=Callable[..., Any])
 NoValue: Any = np._NoValue  # type: ignore[attr-defined]  # what NumPy takes for "not given"
 
 
@@ -75,9 +81,62 @@ def given(argument: Any) -> bool:
     return argument is not NoValue and argument is not None
 
 
-def refuse_out(function: str, out: Any, *operands: Any) -> None:
-    """Raises UnsupportedError when out= is given."""
-    if given(out):
-        values = [o.value for o in (*operands, out) if type(o) is Tracer]
-        advice = f"out= comes later. Write result = np.{function}(...) without it."
-        raise UnsupportedError(message(f"np.{function} with out= can't be traced (yet)", values, advice))
+def takes_out(casting: str = "same_kind") -> Callable[[F], F]:
+    """The decorated function has a parameter `out` and never sees it: what it returns is stored there, and `out`
+    returned, as NumPy's functions do.
+
+    casting: by which rule; or "buffer" where NumPy works in a copy of `out` of the result's dtype, "equal" where it
+    has to have that. Raises TypeError, ShapeError, and ForeignArrayError for a NumPy array.
+    """
+
+    def decorate(function: F) -> F:
+        parameters = inspect.signature(function).parameters
+        names = list(parameters)
+        at = sys.maxsize if parameters["out"].kind is inspect.Parameter.KEYWORD_ONLY else names.index("out")
+
+        @functools.wraps(function)
+        def storing(*args: Any, **kwargs: Any) -> Any:
+            out = args[at] if at < len(args) else kwargs.get("out")
+            if not given(out):
+                return function(*args, **kwargs)
+            target = target_of(out)
+            if at < len(args):
+                args = (*args[:at], None, *args[at + 1 :])
+            else:
+                kwargs["out"] = None
+            if "dtype" in names and len(args) <= names.index("dtype") and not given(kwargs.get("dtype")):
+                kwargs["dtype"] = _wider(args[0], target)
+            if find_tracer(args) is None:
+                args = _one_traced(args, target)
+            return _into(target, function(*args, **kwargs), casting)
+
+        return storing  # type: ignore[return-value]
+
+    return decorate
+
+
+def _one_traced(args: tuple[Any, ...], like: Tracer) -> tuple[Any, ...]:
+    """Arguments that are all known, as a function of traced arrays takes them: its result is to be traced."""
+    at = next(i for i, x in enumerate(args) if not isinstance(x, str))
+    first = args[at]
+    if isinstance(first, list | tuple) and any(isinstance(x, np.ndarray) for x in first):
+        first = [as_tracer(x, like) for x in first]
+    else:
+        first = as_tracer(first, like)
+    return (*args[:at], first, *args[at + 1 :])
+
+
+def _wider(x: Any, out: Tracer) -> Any:
+    """The dtype in which floats are added up for an out= of floats; None for others, which have their own."""
+    both = [getattr(x, "dtype", None), out.dtype]
+    return np.result_type(*both) if all(d is not None and d.kind == "f" for d in both) else None
+
+
+def _into(target: Tracer, result: Tracer, casting: str) -> Tracer:
+    fits = casting == "equal" and target.dtype == result.dtype
+    if fits or (casting == "buffer" and np.can_cast(target.dtype, result.dtype)):
+        return store(target, result, "unsafe")
+    if casting in ("equal", "buffer"):
+        text = f"out= of dtype {target.dtype} can't take {result.dtype} results"
+        raise DTypeError(message(text, [target.value], f"Make it of dtype {result.dtype}."))
+    return store(target, result, casting)

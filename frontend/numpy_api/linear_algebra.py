@@ -15,7 +15,7 @@ import numpy as np
 
 from weft.frontend.errors import ShapeError, UnsupportedError, message
 from weft.frontend.numpy_api.diagonals import diagonal
-from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out, wanted_dtype
+from weft.frontend.numpy_api.keywords import arrays, normal_axis, takes_out, wanted_dtype
 from weft.frontend.numpy_api.moves import cut, expanded, flat, iota, joined, moved, reshaped, spread
 from weft.frontend.numpy_api.reductions import accumulator, total
 from weft.frontend.numpy_api.registry import implements, method
@@ -41,9 +41,9 @@ def contracted(a: Tracer, b: Tracer, left: Sequence[int], right: Sequence[int]) 
 
 @implements(np.dot)
 @method("dot")
+@takes_out("equal")
 def dot(a: Any, b: Any, out: Any = None) -> Tracer:
     """Over the last axis of a and the last but one (or only) axis of b; a scalar is a factor."""
-    refuse_out("dot", out, a, b)
     x, y = promote(*arrays(a, b))
     if not x.shape or not y.shape:
         return call(np.multiply, x, y)
@@ -82,8 +82,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tracer:
 
 
 @implements(np.outer)
+@takes_out()
 def outer(a: Any, b: Any, out: Any = None) -> Tracer:
-    refuse_out("outer", out, a, b)
     x, y = arrays(a, b)
     return call(np.multiply, reshaped(x, (x.size, 1)), reshaped(y, (1, y.size)))
 
@@ -173,8 +173,8 @@ def _difference(p: Tracer | None, q: Tracer | None) -> Tracer:
 
 @implements(np.trace)
 @method("trace")
+@takes_out("unsafe")
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Tracer:
-    refuse_out("trace", out, a)
     line = diagonal(a, offset, axis1, axis2)
     return total(cast(line, wanted_dtype(dtype, accumulator(line.dtype))), (line.ndim - 1,))
 
@@ -218,9 +218,9 @@ def matrix_power(a: Any, n: Any) -> Tracer:
 
 
 @implements(np.linalg.multi_dot)
+@takes_out("equal")
 def multi_dot(arrays_: Sequence[Any], *, out: Any = None) -> Tracer:
     """A chain of products in the order that takes the fewest multiplications. Raises ValueError."""
-    refuse_out("multi_dot", out, *arrays_)
     if len(arrays_) < 2:
         raise ValueError("Expecting at least two arrays.")
     chain = promote(*arrays(*arrays_))

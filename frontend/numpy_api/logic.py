@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, UnsupportedError, message
-from weft.frontend.numpy_api.keywords import NoValue, arrays, common, refuse_out
+from weft.frontend.numpy_api.keywords import NoValue, arrays, common, takes_out
 from weft.frontend.numpy_api.moves import expanded, flat
 from weft.frontend.numpy_api.registry import implements, method, ufunc_rule
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
@@ -79,9 +79,9 @@ def clip(a: Any, a_min: Any = NoValue, a_max: Any = NoValue, out: Any = None, *,
 
 
 @method("clip")
+@takes_out()
 def clip_method(a: Any, min: Any = None, max: Any = None, out: Any = None) -> Tracer:
     """min(max(a, lower), upper), without the bounds that are None."""
-    refuse_out("clip", out, a)
     if getattr(a, "dtype", np.dtype(bool)).kind in "iu":  # a Python int beyond the dtype bounds nothing
         info = np.iinfo(a.dtype)
         min = None if type(min) is int and min <= info.min else min
@@ -148,8 +148,8 @@ def array_equiv(a1: Any, a2: Any) -> bool | Tracer:
 
 def _signed_infinity(function: Any, infinity: float) -> None:
     @implements(function)
+    @takes_out()
     def rule(x: Any, out: Any = None) -> Tracer:
-        refuse_out(function.__name__, out, x)
         (a,) = arrays(x)
         if not a.value.type.is_float:
             return full(a, a.shape, False, "bool")

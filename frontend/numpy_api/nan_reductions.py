@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, UnsupportedError, message
-from weft.frontend.numpy_api.keywords import NoValue, arrays, given, kept, normal_axes, refuse_out
+from weft.frontend.numpy_api.keywords import NoValue, arrays, given, kept, normal_axes, takes_out
 from weft.frontend.numpy_api.reductions import argmax, argmin, extremum, mask_of, masked, prod, sum_
 from weft.frontend.numpy_api.registry import implements
 from weft.frontend.numpy_api.statistics import averaged, averaged_in, degrees, mean, squared_deviation, var
@@ -29,17 +29,17 @@ def numbers(x: Tracer) -> Tracer | None:
 
 
 @implements(np.nansum)
+@takes_out("unsafe")
 def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
            initial: Any = NoValue, where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("nansum", out, a)
     (x,) = arrays(a)
     return sum_(masked(x, numbers(x), 0), axis, dtype, None, keepdims, initial, where)
 
 
 @implements(np.nanprod)
+@takes_out("unsafe")
 def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
             initial: Any = NoValue, where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("nanprod", out, a)
     (x,) = arrays(a)
     return prod(masked(x, numbers(x), 1), axis, dtype, None, keepdims, initial, where)
 
@@ -57,16 +57,16 @@ def _nan_extremum(op: Any, combine: Any, worst: float, a: Any, axis: Any, keepdi
 
 
 @implements(np.nanmax)
+@takes_out("unsafe")
 def nanmax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NoValue,
            where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("nanmax", out, a)
     return _nan_extremum(r.max_, e.maximum, -np.inf, a, axis, keepdims, initial, where)
 
 
 @implements(np.nanmin)
+@takes_out("unsafe")
 def nanmin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NoValue,
            where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("nanmin", out, a)
     return _nan_extremum(r.min_, e.minimum, np.inf, a, axis, keepdims, initial, where)
 
 
@@ -101,9 +101,9 @@ def _float_result(function: str, dtype: Any, x: Tracer) -> tuple[np.dtype, np.dt
 
 
 @implements(np.nanmean)
+@takes_out("unsafe")
 def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
             where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("nanmean", out, a)
     (x,) = arrays(a)
     valid = numbers(x)
     if valid is None:
@@ -114,10 +114,10 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
 
 
 @implements(np.nanvar)
+@takes_out("unsafe")
 def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
            where: Any = NoValue, mean: Any = NoValue, correction: Any = NoValue) -> Tracer:  # fmt: skip
     """As var; NaN where there are no degrees of freedom."""
-    refuse_out("nanvar", out, a)
     (x,) = arrays(a)
     valid = numbers(x)
     if valid is None:
@@ -130,7 +130,8 @@ def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
 
 
 @implements(np.nanstd)
+@takes_out("unsafe")
 def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
            where: Any = NoValue, mean: Any = NoValue, correction: Any = NoValue) -> Tracer:  # fmt: skip
-    spread = nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
+    spread = nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
     return emit(t.sqrt, spread)

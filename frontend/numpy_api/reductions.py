@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
-from weft.frontend.numpy_api.keywords import NoValue, arrays, given, kept, normal_axes, refuse_out, wanted_dtype
+from weft.frontend.numpy_api.keywords import NoValue, arrays, given, kept, normal_axes, takes_out, wanted_dtype
 from weft.frontend.numpy_api.registry import implements, method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
 from weft.frontend.ufunc import fitting
@@ -85,17 +85,17 @@ def _accumulate(op: OpDef, combine: OpDef, identity: int, a: Any, axis: Any, dty
 
 @implements(np.sum)
 @method("sum")
+@takes_out("unsafe")
 def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
          initial: Any = NoValue, where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("sum", out, a)
     return _accumulate(r.sum_, e.add, 0, a, axis, dtype, keepdims, initial, where)
 
 
 @implements(np.prod)
 @method("prod")
+@takes_out("unsafe")
 def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
          initial: Any = NoValue, where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("prod", out, a)
     return _accumulate(r.prod, e.mul, 1, a, axis, dtype, keepdims, initial, where)
 
 
@@ -121,22 +121,22 @@ def extremum(op: OpDef, combine: OpDef, x: Tracer, axis: Any, keepdims: Any, ini
 
 @implements(np.max, np.amax)
 @method("max")
+@takes_out("unsafe")
 def max_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NoValue,
          where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("max", out, a)
     return extremum(r.max_, e.maximum, arrays(a)[0], axis, keepdims, initial, where)
 
 
 @implements(np.min, np.amin)
 @method("min")
+@takes_out("unsafe")
 def min_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NoValue,
          where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("min", out, a)
     return extremum(r.min_, e.minimum, arrays(a)[0], axis, keepdims, initial, where)
 
 
+@takes_out("buffer")
 def _arg(op: OpDef, a: Any, axis: Any, out: Any, keepdims: Any) -> Tracer:
-    refuse_out(op.name, out, a)
     (x,) = arrays(a)
     axes = normal_axes(None if axis is None else operator.index(axis), x)
     if any(x.type.dims[i] == 0 for i in axes):
@@ -159,8 +159,8 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) 
     return _arg(r.argmin, a, axis, out, keepdims)
 
 
+@takes_out("unsafe")
 def _quantifier(op: OpDef, identity: bool, a: Any, axis: Any, out: Any, keepdims: Any, where: Any) -> Tracer:
-    refuse_out(op.name, out, a)
     (x,) = arrays(a)
     axes = normal_axes(axis, x)
     x = masked(truth(x), mask_of(where, x), identity)

@@ -26,7 +26,9 @@ def implements(*functions: Any) -> Callable[[F], F]:
 
     def enter(implementation: F) -> F:
         for function in functions:
-            FUNCTIONS[function] = implementation
+            there = FUNCTIONS.setdefault(function, implementation)
+            if there is not implementation:
+                raise ValueError(f"{function} is implemented in {there.__module__} and in {implementation.__module__}")
         return implementation
 
     return enter

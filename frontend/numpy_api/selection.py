@@ -10,7 +10,7 @@ import numpy as np
 
 from weft.frontend.errors import IndexingError, ShapeError, message
 from weft.frontend.numpy_api.indexing import check_range, get_item, index_tracer
-from weft.frontend.numpy_api.keywords import arrays, normal_axis, refuse_out
+from weft.frontend.numpy_api.keywords import arrays, normal_axis, takes_out
 from weft.frontend.numpy_api.movement import fresh, one
 from weft.frontend.numpy_api.moves import (
     find_tracer,
@@ -37,9 +37,9 @@ MODES = ("raise", "wrap", "clip")
 
 @implements(np.take)
 @method("take")
+@takes_out("buffer")
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Tracer:
     """In mode "raise" known indices are checked; traced ones beyond the bounds are clamped by compiled code."""
-    refuse_out("take", out, a, indices)
     like = first_tracer([a, indices])
     (x,) = arrays(as_tracer(a, like))
     x, at = (flat(x), 0) if axis is None else (x, normal_axis(axis, x))
@@ -90,8 +90,8 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Tracer:
 
 
 @implements(np.compress)
+@takes_out("buffer")
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Tracer:
-    refuse_out("compress", out, a)
     like = first_tracer([a, condition])
     (x,) = arrays(as_tracer(a, like))
     x, at = (flat(x), 0) if axis is None else (x, normal_axis(axis, x))
@@ -120,9 +120,9 @@ def _mask(condition: Any, x: Tracer, function: str) -> np.ndarray:
 
 
 @implements(np.choose)
+@takes_out("buffer")
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Tracer:
     """From the k-th choice where `a` is k."""
-    refuse_out("choose", out, a)
     like = first_tracer([a, choices])
     i = as_tracer(a, like)
     options = promote(*arrays(*[as_tracer(c, like) for c in choices]))

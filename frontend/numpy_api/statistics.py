@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
-from weft.frontend.numpy_api.keywords import NoValue, arrays, normal_axes, normal_axis, refuse_out, wanted_dtype
+from weft.frontend.numpy_api.keywords import NoValue, arrays, normal_axes, normal_axis, takes_out, wanted_dtype
 from weft.frontend.numpy_api.moves import permuted, reshaped, spread
 from weft.frontend.numpy_api.reductions import mask_of, masked, max_, min_, total
 from weft.frontend.numpy_api.registry import implements, method
@@ -62,9 +62,9 @@ def averaged(x: Tracer, axes: tuple[int, ...], keepdims: Any, mask: Tracer | Non
 
 @implements(np.mean)
 @method("mean")
+@takes_out("unsafe")
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
          where: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("mean", out, a)
     (x,) = arrays(a)
     computed, result = averaged_in(dtype, x)
     return cast(averaged(cast(x, computed), averaged_over(axis, x), keepdims, mask_of(where, x)), result)
@@ -91,9 +91,9 @@ def degrees(ddof: Any, correction: Any) -> Any:
 
 @implements(np.var)
 @method("var")
+@takes_out("unsafe")
 def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
         where: Any = NoValue, mean: Any = NoValue, correction: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("var", out, a)
     (x,) = arrays(a)
     computed, result = averaged_in(dtype, x)
     if result.kind != "f":
@@ -105,16 +105,16 @@ def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
 
 @implements(np.std)
 @method("std")
+@takes_out("unsafe")
 def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
         where: Any = NoValue, mean: Any = NoValue, correction: Any = NoValue) -> Tracer:  # fmt: skip
-    refuse_out("std", out, a)
     spread = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
     return emit(t.sqrt, spread)
 
 
 @implements(np.ptp)
+@takes_out()
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Tracer:
-    refuse_out("ptp", out, a)
     return call(np.subtract, max_(a, axis, keepdims=keepdims), min_(a, axis, keepdims=keepdims))
 
 

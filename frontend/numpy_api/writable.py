@@ -15,7 +15,7 @@ import numpy as np
 from weft.frontend.capture import supported_dtype, youngest
 from weft.frontend.errors import DTypeError
 from weft.frontend.numpy_api.registry import FUNCTIONS
-from weft.frontend.tracer import Tracer, as_tracer, cast, detached, full
+from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, detached, full
 
 _FILLED = {np.zeros: 0, np.ones: 1, np.empty: 0}
 _LIKE = {np.zeros_like: 0, np.ones_like: 1, np.empty_like: 0}
@@ -30,7 +30,7 @@ def owned(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return function(*args, **kwargs)  # NumPy asks the tracer
     around = youngest()
     assert around is not None
-    like = Tracer(around, around.constant(False, "bool"))
+    like = anchor_in(around)
     try:
         if function in _FILLED:
             return _filled(like, _FILLED[function], *args, **kwargs)
