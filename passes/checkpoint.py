@@ -37,7 +37,7 @@ from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Graph, Op, Value, fresh
 from weft.ir.ops import control
 from weft.ir.ops.control import AGAIN, BEFORE, LEAD
-from weft.ir.ops.elementwise import floordiv, maximum, minimum
+from weft.ir.ops.elementwise import floordiv, maximum
 from weft.ir.ops.logic import equal, logical_and, where
 from weft.ir.ops.movement import broadcast, reshape
 from weft.ir.ops.update import dynamic_slice, dynamic_update
@@ -208,7 +208,7 @@ class Checkpoints:
 
 def _stored(slots: Sequence[Expr], k: Expr, xs: Group) -> list[Expr]:
     """The slots with these at place k."""
-    k, zero = _place(slots, k), k.const(0)
+    zero = k.const(0)
     rows = [reshape(x, shape=(1, *x.shape)) for x in xs]
     return [dynamic_update(s, x, k, *[zero] * (len(x.shape) - 1)) for s, x in zip(slots, rows, strict=True)]
 
@@ -216,9 +216,4 @@ def _stored(slots: Sequence[Expr], k: Expr, xs: Group) -> list[Expr]:
 def _taken(slots: Expr, k: Expr) -> Expr:
     """What is at place k."""
     rest = slots.shape[1:]
-    return reshape(dynamic_slice(slots, _place([slots], k), *[k.const(0)] * len(rest), sizes=(1, *rest)), shape=rest)
-
-
-def _place(slots: Sequence[Expr], k: Expr) -> Expr:
-    """k, which is a place; but of many lanes those that are done look on, and theirs may be outside."""
-    return minimum(maximum(k, k.const(0)), k.const(slots[0].shape[0] - 1)) if slots else k
+    return reshape(dynamic_slice(slots, k, *[k.const(0)] * len(rest), sizes=(1, *rest)), shape=rest)
