@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from weft.codegen.lower import Lowering
 
 
+Loop = tuple[str, Affine, Affine]  # a variable, and where it begins and ends
+
+
 def copy_around(low: Lowering, w: Window, out: str) -> list[Statement]:
     """Statements that copy the rest of the window's array to buffer `out`, for the first chunk only."""
     dims, sizes = w.base.shape, w.part.shape
@@ -37,12 +40,12 @@ def copy_around(low: Lowering, w: Window, out: str) -> list[Statement]:
             if not lo.terms and not hi.terms and lo.const >= hi.const:
                 continue
             i = low.names.fresh("i")
-            found += [For(i, lo, hi, _rest(low, w, out, start, length, d, var(i)))]
+            found += _rest(low, w, out, start, length, d, var(i), [(i, lo, hi)])
         if w.step[d] > 1 and n > 1:
             k, j = low.names.fresh("k"), low.names.fresh("i")
             between = start[d] + var(k) * w.step[d] + var(j)
-            inner = [For(j, Affine(1), Affine(w.step[d]), _rest(low, w, out, start, length, d, between))]
-            found.append(For(k, Affine(), Affine(n - 1), inner))  # type: ignore[arg-type]
+            along = [(k, Affine(), Affine(n - 1)), (j, Affine(1), Affine(w.step[d]))]
+            found += _rest(low, w, out, start, length, d, between, along)
     once = low.names.fresh("once")
     return [For(once, var("chunk"), Affine(1), found)] if found else []
 
@@ -91,26 +94,36 @@ def _ends(low: Lowering, v: Value) -> dict[int, Value]:
 
 
 def _rest(
-    low: Lowering, w: Window, out: str, start: Sequence[Affine], length: Sequence[Affine], d: int, at: Affine
+    low: Lowering,
+    w: Window,
+    out: str,
+    start: Sequence[Affine],
+    length: Sequence[Affine],
+    d: int,
+    at: Affine,
+    along: list[Loop],
 ) -> list[Statement]:
-    """The loops over the other axes, where axis d is at `at`: within the window before it, everywhere behind it."""
+    """The loops over all axes, in order: the loops `along` axis d, where it is at `at`, within the window before it,
+    everywhere behind it."""
     names = [low.names.fresh("i") for _ in w.base.shape]
-    index, nest = [], []
+    index: list[Affine] = []
+    nest: list[Loop] = []
     for a, (name, n) in enumerate(zip(names, w.base.shape, strict=True)):
         if a == d:
             index.append(at)
+            nest += along
         elif a < d:
             index.append(start[a] + var(name) * w.step[a])
-            nest.append((name, length[a]))
+            nest.append((name, Affine(), length[a]))
         else:
             index.append(var(name))
-            nest.append((name, Affine(n)))
+            nest.append((name, Affine(), Affine(n)))
     scope = Scope([], {}, low.top)
     value = low.reader.element(w.base, index, scope)
     place = Affine()
     for stride, i in zip(strides_of(w.base.shape), index, strict=True):
         place = place + i * stride
     body: list[Statement] = [*scope.statements, Store(out, w.base.dtype, place, value)]
-    for name, count in reversed(nest):
-        body = [For(name, Affine(), count, body)]
+    for name, lo, hi in reversed(nest):
+        body = [For(name, lo, hi, body)]
     return body

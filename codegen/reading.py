@@ -254,9 +254,24 @@ class Reader:
         return ok
 
     def _both(self, a: str, b: str, scope: Scope) -> str:
-        name = self.names.fresh("ok")
+        key = ("and", a, b)
+        if (found := scope.find(key)) is not None:
+            return found
+        name = scope.known[key] = self.names.fresh("ok")
         scope.statements.append(Compute(name, expression("a & b", ["bool", "bool"], "bool"), (a, b), "and"))
         return name
+
+    def _clamped(self, at: Affine, d: int, scope: Scope) -> tuple[str, str]:
+        """An index clamped to [0, d), and whether it was there before."""
+        inside, index = ("inside", at, d), ("clamped", at, d)
+        flag, name = scope.find(inside), scope.find(index)
+        if flag is None or name is None:
+            flag, low, name = self.names.fresh("ok"), self.names.fresh("i"), self.names.fresh("i")
+            scope.known.update({inside: flag, index: name})
+            scope.statements.append(InRange(flag, at, 0, d))
+            scope.statements.append(Index(low, "max", at, Affine()))
+            scope.statements.append(Index(name, "min", var(low), Affine(d - 1)))
+        return name, flag
 
     def _load(self, v: Value, index: Sequence[Affine], scope: Scope) -> str:
         total = Affine()
@@ -297,12 +312,8 @@ class Reader:
             if not at.terms and 0 <= at.const < d:
                 out.append(at)
                 continue
-            flag = self.names.fresh("ok")
-            scope.statements.append(InRange(flag, at, 0, d))
-            low, both = self.names.fresh("i"), self.names.fresh("i")
-            scope.statements.append(Index(low, "max", at, Affine()))
-            scope.statements.append(Index(both, "min", var(low), Affine(d - 1)))
-            out.append(var(both))
+            name, flag = self._clamped(at, d, scope)
+            out.append(var(name))
             if ok is None:
                 ok = flag
             else:

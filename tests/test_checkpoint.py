@@ -380,3 +380,22 @@ def test_a_function_to_second_order():
     want = twice(layer)(XS)
     np.testing.assert_allclose(twice(weft.checkpoint(layer))(XS), want, rtol=1e-11)
     np.testing.assert_allclose(weft.compile(twice(weft.checkpoint(layer)))(XS), want, rtol=1e-11)
+
+
+def in_lanes(x, n, checkpoint):
+    return np.sum(weft.fori_loop(0, n, lambda i, y: np.sin(y @ W) + i * 0.1, x, checkpoint=checkpoint) ** 2)
+
+
+@pytest.mark.parametrize("checkpoint", [1, 3])
+def test_in_many_lanes_each_with_its_number_of_trips(checkpoint):
+    rows, trips = XS[:4], np.array([0, 3, 9, 5])
+    want = np.stack([weft.grad(in_lanes)(x, int(n), None) for x, n in zip(rows, trips, strict=True)])
+    first = weft.vmap(weft.grad(lambda x, n: in_lanes(x, n, checkpoint)))
+    last = weft.grad(lambda x, n: np.sum(weft.vmap(lambda x, n: in_lanes(x, n, checkpoint))(x, n)))
+    for gradient in (first, last, weft.compile(first)):
+        np.testing.assert_allclose(gradient(rows, trips), want, rtol=1e-11, atol=1e-14)
+
+
+def test_a_hessian():
+    want = weft.hessian(lambda x: wave(x, None))(X)
+    np.testing.assert_allclose(weft.hessian(lambda x: wave(x, 3))(X), want, rtol=1e-11, atol=1e-13)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.codegen.kernel import Affine, Constant, For, Index, InRange, var
+from weft.codegen.kernel import Affine, Constant, For, Index, InRange, Store, var
 from weft.codegen.objects import optimised
 from weft.codegen.reading import Names
 from weft.codegen.segments import cut
@@ -113,3 +113,58 @@ def f(x: f64[4, 30], y: f64[4, 50]) -> (f64[4, 80], f64[4]):
     arguments = [rng.random((4, 30)), rng.random((4, 50))]
     for a, b in zip(Stages(graph, check=True).compile()(arguments), interpret(graph, arguments), strict=True):
         np.testing.assert_allclose(a, b)
+
+
+def nested(statements, loops=()):
+    """Each statement that is no loop, with the loops around it, outermost first."""
+    for s in statements:
+        if isinstance(s, For):
+            yield from nested(s.body, (*loops, s))
+        else:
+            yield s, loops
+
+
+@pytest.mark.parametrize(
+    ("dims", "window"),
+    [
+        ("20, 1", "start=(0, 29), stop=(20, 30), step=(1, 1)"),
+        ("6, 8", "start=(1, 0), stop=(19, 29), step=(3, 4)"),
+    ],
+)
+def test_what_lies_around_a_window_is_copied_in_the_order_of_memory(dims, window):
+    text = f"""\
+def f(x: f64[20, 30], u: f64[{dims}]) -> (f64[20, 30], f64[20, 30]):
+    y: f64[20, 30] = update(x, u, {window})
+    z: f64[20, 30] = update(x, u, start=(0, 0), stop=({dims}), step=(1, 1))
+    return y, z
+"""
+    graph = verify(parse(text))
+    made = Stages(graph, check=True)
+    rng = np.random.default_rng(0)
+    arguments = [rng.random(v.shape) for v in graph.inputs]
+    for a, b in zip(made.compile()(arguments), interpret(graph, arguments), strict=True):
+        np.testing.assert_array_equal(a, b)
+    copies = 0
+    for kernel in made.step.kernels:
+        for s, loops in nested(kernel.body):
+            if isinstance(s, Store) and len(loops) == 3 and loops[0].var.startswith("once"):
+                strides = [s.index.coefficient(loop.var) for loop in loops[1:]]
+                assert strides == sorted(strides, reverse=True)
+                copies += 1
+    assert copies
+
+
+def test_one_pad_read_twice_is_tested_once():
+    text = """\
+def f(x: f64[30], y: f64[30]) -> f64[33]:
+    a: f64[33] = pad(x, f64(0.0), low=(1,), high=(2,))
+    b: f64[33] = pad(y, f64(0.0), low=(1,), high=(2,))
+    c: f64[33] = mul(a, b)
+    return c
+"""
+    (kernel,) = Stages(verify(parse(text)), check=True).step.kernels
+    loops = [{id(s): s for s in loops[-1].body}.values() for _, loops in nested(kernel.body) if loops]
+    assert loops
+    for body in loops:
+        assert sum(s.target.startswith("ok") for s in body if isinstance(s, InRange | Constant)) == 1
+        assert sum(isinstance(s, Index) for s in body) == 2
