@@ -31,6 +31,7 @@ from weft.codegen.reading import Names, Reader, op_scalar
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
 from weft.ir.graph import Graph, Op, Value
+from weft.ir.lengths import Lengths
 from weft.ir.ops.linalg import free_axes
 from weft.ir.types import strides_of
 
@@ -50,8 +51,14 @@ class _Special:
             self.buffer_of[v] = self.names.fresh(v.name or "x")
             role = "inout" if i in alias.values() else "in"
             self.buffers.append(Buffer(self.buffer_of[v], v.dtype, v.type.size, role))
+        self.lengths = Lengths(graph.ops)
+        self.axis_of: dict[str, int] = {}
         self.top = Scope([], {})
         self.reader = Reader(self)  # type: ignore[arg-type]
+
+    def ended(self, axis: int | None, length: Value) -> bool:
+        """No loop ends at a length."""
+        return False
 
     def out(self, v: Value) -> str:
         if self.alias:

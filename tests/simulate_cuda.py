@@ -39,7 +39,7 @@ from weft.codegen.tiling import BLOCKS
 from weft.ir.interpret import interpret
 from weft.pipeline import Stages
 
-OPS = sorted(ALL_OPS - JUMPS - STEEP - {"dot", "scatter_add"})
+OPS = sorted(ALL_OPS - JUMPS - STEEP - {"dot", "scatter_add", "recur"})
 ON_A_GPU = ("softmax, backward", "everything")  # launched as there, which is slow
 done = {"kernels": 0}
 allocating = threading.Lock()

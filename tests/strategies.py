@@ -398,6 +398,10 @@ class _Maker:
         n = self.rnd.choice(ints) if ints else self.place(9)
         self.emit("agree", n, self.emit("maximum", n, n, keep=False), problem="lengths differ")
 
+    def op_recur(self) -> None:
+        b = self.of("iuf", low=1)
+        self.emit("recur", self.of_type(b.type), b, axis=self.rnd.randrange(len(b.shape)))
+
     def op_bound(self) -> None:
         ints = [v for v in self.pool if v.dtype == "i64"]
         raw = self.rnd.choice(ints) if ints else self.literal(self.rnd.randint(-9, 9), "i64")
