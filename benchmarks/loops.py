@@ -27,6 +27,7 @@ from benchmarks import machine
 from benchmarks.__main__ import duration, names
 from tests.programs import BY_NAME, Program
 
+NUMBA = ("as is", "by hand")
 TRIPS = (10, 1000, 10_000)
 NUMPY_SECONDS = 2.0  # as much as NumPy gets for a program, which is one call at least
 SHAPED = frozenset({"cholesky", "lu", "gauss_jordan", "gram_schmidt", "householder", "floyd_warshall", "matrix_chain",
@@ -120,11 +121,19 @@ def measure(program: Program, rounds: int, sample_seconds: float) -> Row:
     timed = {name: Timed(name) for name in ways}
     calls = {}
     results = {}
-    for name, function in ways.items():
+    note = ""
+    for name, function in list(ways.items()):
         given = copy.deepcopy(arguments)
         forget()
         start = time.perf_counter()
-        results[name] = function(*given)
+        try:
+            results[name] = function(*given)
+        except Exception as error:
+            if name not in NUMBA:
+                raise
+            note = f"Numba, {name}: {type(error).__name__}"
+            del ways[name], timed[name]
+            continue
         timed[name].first = time.perf_counter() - start
         once = sample(function, arguments)
         calls[name] = max(1, min(1000, int(sample_seconds / once)))
@@ -134,9 +143,9 @@ def measure(program: Program, rounds: int, sample_seconds: float) -> Row:
         for name, function in ways.items():
             if name != "numpy" or sum(timed["numpy"].samples) < NUMPY_SECONDS:
                 timed[name].samples.append(sample(function, arguments, calls[name]))
-    numba = [t for name, t in timed.items() if name in ("as is", "by hand")]
+    numba = [t for name, t in timed.items() if name in NUMBA]
     row = Row(program.name, timed["numpy"], timed["weft"], numba, timed.get("gradient"), compiled)
-    row.note = "" if agree(results["weft"], results["numpy"]) else "results differ from NumPy's"
+    row.note = note if agree(results["weft"], results["numpy"]) else "results differ from NumPy's"
     return row
 
 
