@@ -212,3 +212,19 @@ def emit_op(
     outside = [v if t is parent else parent.lift(t, v) for t, v in constants]
     given = [*operands(parent), *outside]
     settle(parent, parent.emit_region(REGISTRY[kind], given, attrs, graphs, names, here()))
+
+
+def with_variable(state: State, name: str, value: Any) -> tuple[list[Any], State]:
+    """The statement's variables and one more, which is the one item of the list."""
+    held = [value]
+
+    def set_all(values: Sequence[Any]) -> None:
+        state.set(values[:-1])
+        held[0] = values[-1]
+
+    return held, State((*state.names, name), lambda: [*state.get(), held[0]], set_all, state.optional)
+
+
+def trips_of(start: Any, stop: Any, step: int) -> Any:
+    """len(range(start, stop, step)) of traced numbers."""
+    return np.maximum(-((start - stop) // step), 0)

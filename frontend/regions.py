@@ -40,10 +40,12 @@ from weft.frontend.region_parts import (
     shown_name,
     store_all,
     structure_text,
+    trips_of,
     truth_of,
+    with_variable,
     zero,
 )
-from weft.frontend.rotation import Rotation, Trips, cycle_of, is_read
+from weft.frontend.rotation import Held, Rotation, Trips, cycle_of, is_read
 from weft.frontend.storage import Storage
 from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, emit, read
 from weft.frontend.writes import link
@@ -73,6 +75,7 @@ class Carry:
         self.missing: dict[int, str] = {}  # and why
         self.rotations: tuple[Rotation, ...] = ()
         self._inside: dict[Key, tuple[Storage, Value]] = {}
+        self._source: dict[Key, Key] = {}  # of a variable after a trip, the one that had its array before
         self._outside: dict[Key, Tracer] = {}  # arrays from outside that a trip leaves in variables
         self._stale: dict[Storage, Value] = {}  # arrays that only the variables may read here, and what stands for them
         self.again = False
@@ -155,23 +158,41 @@ class Carry:
             return False
         return leaf.storage.trace is not trace or leaf.storage in trace.journal
 
-    def _link(self, parent: Trace, leaves: Mapping[Key, Tracer]) -> dict[Key, Tracer]:
-        """What shows an array that others know: if the loop does not run its own from before, else one from outside."""
+    def _histories(self) -> dict[Key, list[Held]]:
+        """Of variables that may show an array that others know, which, after how many trips."""
         rotated = {key for rotation in self.rotations for key in rotation.keys}
         found = {}
-        for key, made in leaves.items():
-            shown = [(self._start_leaf(key), False)] if self._shared(key) else []
-            shown += [(self._outside[key], True)] if key in self._outside else []
-            if key in rotated or not made.type.dims or self.trips is None or not shown:
+        for key, leaf in self.carried.items():
+            if key in rotated or not leaf.type.dims:
                 continue
-            trips = self.trips()
-            for array, runs in shown:
-                if type(array) is not Tracer or array.type != made.type:
-                    continue
+            chain = [key]  # the variable that had its array a trip before, that one's before, ...
+            while chain[-1] in self._source and self._source[chain[-1]] not in chain:
+                chain.append(self._source[chain[-1]])
+            period = len(chain) if self._source.get(chain[-1]) == key else 0
+            held = [Held(self._start_leaf(k), r, period) for r, k in enumerate(chain) if self._shared(k)]
+            if chain[-1] in self._outside:
+                held.append(Held(self._outside[chain[-1]], len(chain), 0, True))
+            held = [h for h in held if type(h.array) is Tracer and h.array.type == leaf.type]
+            if held:
+                found[key] = held
+        return found
+
+    @property
+    def counts(self) -> bool:
+        """Whether it matters to others how often the loop runs."""
+        return bool(self.rotations or self._histories())
+
+    def _link(self) -> dict[Key, Tracer]:
+        """Tie what the loop left to the arrays that it may be; what is known to be one."""
+        found = {}
+        for key, held in self._histories().items() if self.trips is not None else ():
+            assert self.trips is not None
+            trips, made = self.trips(), _at(self.state.get(), key)
+            for h in held:
                 if type(trips) is not int:
-                    link(made, array, np.not_equal(trips, 0) if runs else np.equal(trips, 0))
-                elif (trips > 0) is runs:
-                    found[key] = array
+                    link(made, h.array, h.holds(trips))
+                elif h.holds(trips):
+                    found[key] = h.array
         return found
 
     def _check_writes(self, trace: Trace, after: Sequence[Any]) -> None:
@@ -200,6 +221,7 @@ class Carry:
                 found.append(rotation)
             elif self._shared(start):
                 self._refuse(start)
+        self._source = source
         self.again = tuple(r.keys for r in found) != tuple(r.keys for r in self.rotations)
         self.rotations = tuple(found) if self.again else self.rotations
 
@@ -310,7 +332,8 @@ class Carry:
         found = replaced(self.start, leaves)
         for k, why in self.missing.items():
             found[k] = Undefined(self.state.names[k], why)
-        self.state.set(replaced(found, self._link(parent, leaves)))
+        self.state.set(found)  # how often it ran may be one of them
+        self.state.set(replaced(list(self.state.get()), self._link()))
         for rotation in self.rotations:
             assert self.trips is not None
             by_key = dict(zip(self.carried, results, strict=False))
@@ -342,7 +365,7 @@ def while_loop(
     """`while test(): body()`."""
     carry = Carry(state, "the loop", False, trips)
     bodies = _settled(carry, lambda: [carry.test("test", test), carry.run("body", body)])
-    if carry.rotations and trips is None:
+    if carry.counts and trips is None:
         _counted(test, body, state, checkpoint)
         return
     count = len(carry.carried) + len(carry.arrays)
@@ -365,7 +388,7 @@ def for_loop(
 ) -> None:
     """`for i in range(start, stop, step): body(i)`; start and stop may be traced."""
     known = type(start) is int and type(stop) is int
-    count_of = lambda: len(range(start, stop, step)) if known else _trips(start, stop, step)  # noqa: E731
+    count_of = lambda: len(range(start, stop, step)) if known else trips_of(start, stop, step)  # noqa: E731
     carry = Carry(state, "the loop", known and len(range(start, stop, step)) > 0, count_of)
     first, last = (start, stop) if step > 0 else (stop, start)
     most = greatest_of(last)
@@ -391,7 +414,7 @@ def for_loop_while(
     checkpoint: int | str | None = None,
 ) -> None:
     """As `for_loop`, until `go()` is false after a trip: the loop has a `break`, and is a while loop."""
-    index, both = _with_variable(state, "index__", start)
+    index, both = with_variable(state, "index__", start)
 
     def test() -> Any:
         parent = youngest()
@@ -413,7 +436,7 @@ def _counted(
     test: Callable[[], Any], body: Callable[[], Any], state: State, checkpoint: int | str | None = None
 ) -> None:
     """As `while_loop`, with its trips counted."""
-    count, both = _with_variable(state, "trips__", 0)
+    count, both = with_variable(state, "trips__", 0)
 
     def trip() -> None:
         before = count[0]
@@ -421,19 +444,3 @@ def _counted(
         count[0] = before + 1
 
     while_loop(test, trip, both, checkpoint, lambda: count[0])
-
-
-def _with_variable(state: State, name: str, value: Any) -> tuple[list[Any], State]:
-    """The statement's variables and one more, which is the one item of the list."""
-    held = [value]
-
-    def set_all(values: Sequence[Any]) -> None:
-        state.set(values[:-1])
-        held[0] = values[-1]
-
-    return held, State((*state.names, name), lambda: [*state.get(), held[0]], set_all, state.optional)
-
-
-def _trips(start: Any, stop: Any, step: int) -> Any:
-    """len(range(start, stop, step)) of traced numbers."""
-    return np.maximum(-((start - stop) // step), 0)

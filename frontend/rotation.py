@@ -54,6 +54,22 @@ class Rotation:
         return dict(zip(self.keys, last, strict=True))
 
 
+@dataclass(frozen=True)
+class Held:
+    """An array that a variable shows after `trips` trips of a loop: then, every `period` later, or from then on."""
+
+    array: Any
+    trips: int
+    period: int
+    onwards: bool = False
+
+    def holds(self, trips: Any) -> Any:
+        """Whether it does after so many, which may be traced."""
+        if self.onwards:
+            return trips >= self.trips
+        return (trips % self.period if self.period else trips) == self.trips
+
+
 def cycle_of(key: Key, source: Mapping[Key, Key]) -> tuple[Key, ...]:
     """key, the variable whose array it takes over, that one's, ... back to key; nothing if that does not come back.
 

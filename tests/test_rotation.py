@@ -341,3 +341,64 @@ def test_a_loop_decides_which_array_is_written(f):
     for n in (0, 1, 12):
         agree(f, compiled, U, V, n)
         agree(f, known, U, V, n)
+
+
+def other_while(u, v, n):
+    i = 0
+    while i < n:
+        u = v
+        i += 1
+    u[0] = 5.0
+    return u * 1
+
+
+def sums_while(u, v, n):
+    i = 0
+    while i < n:
+        u, v = v, u + v
+        i += 1
+    u[0], v[1] = 7.0, -7.0
+    return u * v
+
+
+def sums_for(u, v, n):
+    for _ in range(n):
+        u, v = v, u + v
+    u[0], v[1] = 7.0, -7.0
+    return u * v
+
+
+def handed_down(u, v, n):
+    w = v * 2
+    i = 0
+    while v[0] * 0 + i < n:
+        u, v, w = v, w, w + 1
+        i += 1
+    u[0] = 5.0
+    v[1] = 6.0
+    return w + u
+
+
+def exchanged_only(u, v, n):
+    i = 0
+    while i < n:
+        u, v = v, u
+        i += 1
+    u[2] = 9.0
+    return v * 1
+
+
+def new_while(u, v, n):
+    i = 0
+    while i < n:
+        u = u + v
+        i += 1
+    u[0] = 5.0
+    return u * 1
+
+
+@pytest.mark.parametrize("f", [other_while, sums_while, sums_for, handed_down, exchanged_only, new_while])
+def test_how_often_a_loop_ran_decides_which_array_is_written(f):
+    compiled = weft.compile(f)
+    for n in (0, 1, 2, 3, 12):
+        agree(f, compiled, U, V, np.int64(n))
