@@ -462,6 +462,18 @@ def test_how_large_a_part_can_be():
     same(f, X)
 
 
+def test_bounds_that_may_count_from_the_end():
+    """`x[t + 2:t]` is empty, but not at t = -1; `x[max(t - 4, 0):t + 5]` has 9 elements at most, but not at t = -6."""
+
+    def f(x):
+        total = 0.0
+        for t in rolled(range(-9, 3)):
+            total = total + x[t + 2 : t].sum() + 10 * x[max(t - 4, 0) : t + 5].sum()
+        return total
+
+    same(f, np.arange(1.0, 15.0))
+
+
 def test_a_size_that_fits_is_fixed():
     """Where nothing is cut off `x[t:t + k]` is an array of k elements, which may be kept and returned."""
 

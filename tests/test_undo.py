@@ -50,10 +50,23 @@ def in_a_while(x):
     return y.sum()
 
 
+def between(x):
+    """Writes of a trip, two of them to one place, between which the whole array is read."""
+    y, s = np.full(200, 0.5), 0.0
+    for i in weft.rolled(range(199)):
+        y[i + 1] = np.sin(y[i] * x[0]) + x[1]
+        s = s + (y * y * y).sum()
+        y[i] = y[i + 1] * y[i]
+        s = s + (y * y).sum() * x[2]
+        y[i + 1] = y[i + 1] * x[1] + 0.1
+    return s + (y * y).sum()
+
+
 PLACES = np.random.default_rng(1).integers(0, 190, (30, 4))
 CASES = {
     "rows": (table, (np.linspace(0.1, 0.9, 5), np.linspace(1.0, 0.2, 5)), (0, 1), 200),
     "places": (gathered, (np.linspace(0.1, 0.9, 4), PLACES), (0,), 300),
+    "between": (between, (np.linspace(0.1, 0.9, 3),), (0,), 100),
     "while": (in_a_while, (np.array([1.0, 0.5]),), (0,), 100),
 }
 
