@@ -71,9 +71,10 @@ class _Sinker:
         return found
 
     def _computed(self, value: Value) -> Op | None:
-        """The cheap arithmetic that makes an array, None where something else does."""
+        """The cheap arithmetic that makes an array, None where something else does: a limit goes by places."""
         op = self.maker.get(value)
-        return op if op is not None and op.kind.name in CHEAP and value.shape else None
+        cheap = op is not None and op.kind.name in CHEAP and op.kind.family == "elementwise"
+        return op if cheap and value.shape else None
 
     def _fill(self, move: Op) -> Any:
         """What a move fills with: a number, LEFT for a slice, None where it isn't known."""

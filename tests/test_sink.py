@@ -156,6 +156,19 @@ def test_a_dear_value_is_not_computed_again():
     assert sink(graph) is graph
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("length", [0, 2, 3, 6])
+def test_what_lies_before_a_limit_is_told_by_the_whole_array(axis, length):
+    build = Builder()
+    x = build.input(TensorType("f64", (4, 6)), "x")
+    n = build.input(TensorType("i64", ()), "n")
+    ended = REGISTRY["limit"](x + x, build.constant(0.0, "f64"), n, axis=axis)
+    graph = build.finish([REGISTRY["slice"](ended, start=(2, 1), stop=(4, 5), step=(1, 2))])
+    given = np.arange(1.0, 25.0).reshape(4, 6), np.int64(length)
+    (want,), (got,) = interpret(graph, given), interpret(dce(verify(sink(graph))), given)
+    np.testing.assert_array_equal(got, want)
+
+
 def test_long_chains_are_left_alone():
     build = Builder()
     x = build.input(TensorType("f64", (8,)), "x")
