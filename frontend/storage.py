@@ -23,13 +23,14 @@ from weft.frontend.errors import message
 from weft.ir import ops
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY, OpDef
+from weft.ir.space import READER
 from weft.ir.types import strides_of
 
 if TYPE_CHECKING:
     from weft.frontend.capture import Trace
 
 move = ops.movement
-WRITES = {"dynamic_slice": "dynamic_update", "moving_slice": "moving_update"}
+WRITES = {read: write for write, read in READER.items()}
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -29,7 +29,9 @@ Axes = tuple["int | None", ...]
 CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "
                   "logical_and logical_or logical_not abs square limit agree".split())  # fmt: skip
 LEAF_MOVES = frozenset({"slice", "dynamic_slice", "moving_slice", "reverse", "pad", "concatenate", "gather"})
-WINDOWS = frozenset({"update", "dynamic_update", "moving_update"})  # writes to a part of an array: see `weft.ir.writes`
+# Writes to a part of an array (see `weft.ir.writes`), and what reads that part.
+READER = {"update": "slice", "dynamic_update": "dynamic_slice", "moving_update": "moving_slice"}
+WINDOWS = frozenset(READER)
 SCATTERS = frozenset({"scatter", "scatter_add"})
 ONE_ROW = 1 << 16  # elements: a single longer row is cut into parallel pieces instead
 ARG = frozenset({"argmax", "argmin"})

@@ -12,12 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Bounds, bounds
+from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.ops.movement import broadcast
 from weft.ir.ops.moving import halves
-from weft.ir.space import ARG, LEAF_MOVES, SCATTERS, WINDOWS, Space, is_free, leaves, levels, solve, waiting_values
+from weft.ir.space import (
+    ARG,
+    LEAF_MOVES,
+    READER,
+    SCATTERS,
+    WINDOWS,
+    Space,
+    is_free,
+    leaves,
+    levels,
+    solve,
+    waiting_values,
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,12 @@ def window(op: Op) -> Window:
         first, length = halves(starts)
         return Window(base, part, first, (1,) * len(first), length)
     return Window(base, part, tuple(starts), (1,) * len(starts))
+
+
+def reader(op: Op) -> tuple[OpDef, dict[str, Any]]:
+    """The kind and the attributes of the op that reads what a write, a scatter too, is about to overwrite."""
+    kind = REGISTRY[READER.get(op.kind.name, "gather")]
+    return kind, {"sizes": op.operands[1].shape} if "sizes" in kind.attr_names else dict(op.attrs)
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,16 @@ The right side does as much work as there is written, and in place.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import cond
-from weft.ir.ops.index import gather, scatter
-from weft.ir.ops.movement import slice_
-from weft.ir.ops.moving import moving_slice, moving_update
-from weft.ir.ops.update import dynamic_slice, dynamic_update, update
+from weft.ir.ops.index import scatter
+from weft.ir.space import WINDOWS
+from weft.ir.writes import reader
 
 if TYPE_CHECKING:
     from weft.passes.batch import Lanes
-
-# What reads the part that a write writes.
-READS = {update: slice_, dynamic_update: dynamic_slice, moving_update: moving_slice, scatter: gather}
 
 
 def writes_of(region: Graph, value: Value, lanes: Collection[Value]) -> tuple[list[Op], Value]:
@@ -29,7 +25,7 @@ def writes_of(region: Graph, value: Value, lanes: Collection[Value]) -> tuple[li
     maker = region.producers()
     chain: list[Op] = []
     while (op := maker.get(value)) is not None:
-        if op.kind in READS and op.operands[0] in lanes:
+        if (op.kind.name in WINDOWS or op.kind is scatter) and op.operands[0] in lanes:
             before = op.operands[0]
         elif op.kind is cond and op.operands[0] in lanes and value in (found := arrays_through(op, lanes)):
             before = found[value]
@@ -62,10 +58,10 @@ def masked_write(op: Op, lanes: Lanes) -> None:
     has = [v in lanes.plan.lanes for v in op.operands]
     x, *rest = lanes.operands(op)
     places, places_have = rest[: at - 1] + rest[at:], has[1:at] + has[at + 1 :]
-    attrs: dict[str, Any] = {"sizes": op.operands[1].shape} if "sizes" in READS[op.kind].attr_names else dict(op.attrs)
-    read, size = READS[op.kind].batch, lanes.plan.size
-    assert read is not None and op.kind.batch is not None
-    there = read(size, (True, *places_have), x, *places, **attrs)
+    kind, attrs = reader(op)
+    size = lanes.plan.size
+    assert kind.batch is not None and op.kind.batch is not None
+    there = kind.batch(size, (True, *places_have), x, *places, **attrs)
     written = lanes.chosen(lanes.mask, rest[at - 1], there, has[at])
     has[at], rest[at - 1] = True, written
     lanes.bind(op, [op.kind.batch(size, has, x, *rest, **op.attrs)])

@@ -23,12 +23,12 @@ from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
-from weft.ir.space import CHEAP, SCATTERS, WINDOWS, is_alone, leaves
+from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, is_alone, leaves
 from weft.ir.space import is_free as is_movement
 from weft.ir.writes import solve_writes, untouched, window
 
 SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
-WINDOW_READS = frozenset({"slice", "dynamic_slice", "moving_slice"})
+WINDOW_READS = frozenset(READER.values())
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 MOST_SIBLINGS = 16  # groups, the latest, that are tried for one because they read the same value
 ALONE = frozenset({"call", "reshape"})

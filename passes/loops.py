@@ -19,10 +19,9 @@ from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import AGAIN, BEFORE, LEAD, call, cond, for_loop, is_loop
 from weft.ir.ops.linalg import dot
 from weft.ir.space import is_free
+from weft.passes.simplify import MAY_RAISE
 
-MAY_FAIL = frozenset(
-    {"bound", "agree", "dynamic_slice", "dynamic_update", "moving_slice", "moving_update", "while_loop"}
-)
+MAY_FAIL = MAY_RAISE | {"while_loop"}
 
 
 def loops(graph: Graph, derive: bool = False) -> Graph:

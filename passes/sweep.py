@@ -16,9 +16,7 @@ from weft.ir.graph import Op, Value
 from weft.ir.ops.movement import broadcast, pad, unbroadcast
 from weft.ir.ops.stack import pop, stack_new, zeros
 from weft.ir.ops.update import update
-
-# What writes a window, and what reads it.
-REFILLED = {"update": "slice", "dynamic_update": "dynamic_slice", "moving_update": "moving_slice"}
+from weft.ir.space import READER
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class Sweep:
         So `a[i] += b` is pulled back.
         """
         hole = self._maker(total.value)
-        if hole is None or REFILLED.get(hole.kind.name) != read.kind.name or delta.shape != read.result.shape:
+        if hole is None or READER.get(hole.kind.name) != read.kind.name or delta.shape != read.result.shape:
             return None
         x, hollow, *places = hole.operands
         same = tuple(places) == read.operands[1:] and hollow.shape == read.result.shape

@@ -10,22 +10,15 @@ along, and take the writes back one by one: then the parts that were overwritten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import REGISTRY
+from weft.ir.space import SCATTERS, WINDOWS
+from weft.ir.writes import reader
 
-# How the part that a write is about to overwrite is read.
-READS: dict[str, Callable[[Op], tuple[str, dict[str, Any]]]] = {
-    "update": lambda op: ("slice", dict(op.attrs)),
-    "dynamic_update": lambda op: ("dynamic_slice", {"sizes": op.operands[1].shape}),
-    "moving_update": lambda op: ("moving_slice", {"sizes": op.operands[1].shape}),
-    "scatter": lambda op: ("gather", dict(op.attrs)),
-    "scatter_add": lambda op: ("gather", dict(op.attrs)),
-}
 GAIN = 4  # times less to be kept than without: the writes have to be done again
 
 
@@ -49,7 +42,7 @@ class Chain:
 
 
 def _places(op: Op) -> tuple[Value, ...]:
-    return op.operands[1:-1] if op.kind.name in ("scatter", "scatter_add") else op.operands[2:]
+    return op.operands[1:-1] if op.kind.name in SCATTERS else op.operands[2:]
 
 
 def chain(region: Graph, at: int, j: int) -> Chain | None:
@@ -59,7 +52,7 @@ def chain(region: Graph, at: int, j: int) -> Chain | None:
     v = region.outputs[j]
     while v is not region.inputs[at + j]:
         op = maker.get(v)
-        if op is None or op.kind.name not in READS:
+        if op is None or op.kind.name not in WINDOWS | SCATTERS:
             return None
         writes.append(op)
         v = op.operands[0]
@@ -71,18 +64,18 @@ def chain(region: Graph, at: int, j: int) -> Chain | None:
 
 def _part(op: Op) -> Value:
     """What is written: as large as what is overwritten."""
-    return op.operands[-1] if op.kind.name in ("scatter", "scatter_add") else op.operands[1]
+    return op.operands[-1] if op.kind.name in SCATTERS else op.operands[1]
 
 
 def read_old(op: Op, old: Value) -> Op:
     """The op that reads what a write is about to overwrite."""
-    name, attrs = READS[op.kind.name](op)
-    return Op(REGISTRY[name], (op.operands[0], *_places(op)), attrs, (), (old,))
+    kind, attrs = reader(op)
+    return Op(kind, (op.operands[0], *_places(op)), attrs, (), (old,))
 
 
 def put_back(build: Builder, op: Op, after: Value, old: Value, places: Sequence[Value]) -> Value:
     """The array before a write, of the array after it."""
-    if op.kind.name in ("scatter", "scatter_add"):
+    if op.kind.name in SCATTERS:
         return build.emit(REGISTRY["scatter"], [after, *places, old], op.attrs)[0].value
     return build.emit(op.kind, [after, old, *places], op.attrs)[0].value
 
