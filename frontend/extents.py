@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.frontend.errors import IndexingError, ShapeError, UnsupportedError, message
-from weft.frontend.lengths import Length, add, agreed, i64, least, most, place_of, room_between, same, sub
+from weft.frontend.lengths import Length, add, agreed, from_start, i64, least, most, place_of, room_between, same, sub
 from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
 from weft.ir import ops
 
@@ -179,8 +179,7 @@ def element(index: Tracer, n: Tracer, size: int, axis: int) -> Part:
     """The place that an index has on an axis of n elements, of at most `size`: beyond n it is an IndexError."""
     if not size:
         raise IndexingError(message(f"index is out of bounds for axis {axis} with size 0", [index.value]))
-    negative = emit(ops.logic.less, index, constant(index, 0, "i64"))
-    at = emit(ops.logic.where, negative, i64(add(index, n), index), index)
+    at = from_start(index, n)
     inside = emit(ops.logic.less, at, i64(n, at))
     at = emit(ops.logic.where, inside, at, constant(at, size, "i64"))
     return Part(emit(ops.update.bound, at, size=size, axis=axis), 1, 1, checked=True)
@@ -235,12 +234,12 @@ def fitted(x: Tracer, sizes: Sequence[int], extents: Sequence[Extent], whole: bo
         raise _unfit(x, sizes, extents)
     for axis in range(x.ndim):
         x = fitted_axis(x, axis, sizes[lead + axis], extents[lead + axis], (sizes, extents))
+    own = (None,) * lead + extents_of(x)
     shape, lacking = [1] * lead + list(x.type.dims), []
     for axis, (size, n) in enumerate(zip(sizes, extents, strict=True)):
-        if same(((None,) * lead + extents_of(x))[axis], None) and shape[axis] == 1 and (whole or n is not None):
+        if own[axis] is None and shape[axis] == 1 and (whole or n is not None):
             shape[axis] = size
             lacking += [axis] if n is not None else []
-    own = ((None,) * lead + extents_of(x)) if lead else extents_of(x)
     if not lacking and not whole or tuple(shape) == x.type.dims:
         return x
     y = emit_plain(m.broadcast, x, shape=tuple(shape))

@@ -51,6 +51,12 @@ least = _arithmetic(e.minimum, min)
 most = _arithmetic(e.maximum, max)
 
 
+def from_start(index: Tracer, n: Length) -> Tracer:
+    """An index (i64) into n elements, negative ones counted from the end; not checked."""
+    negative = emit(ops.logic.less, index, constant(index, 0, "i64"))
+    return emit(ops.logic.where, negative, i64(add(index, n), index), index)
+
+
 def place_of(s: Length, n: Length, behind: int = 0) -> Length:
     """A bound of a slice as a place in [0, n], as Python clips it; or the place `behind` that."""
     if isinstance(s, int):

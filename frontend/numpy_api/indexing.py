@@ -22,7 +22,7 @@ import numpy as np
 
 from weft.frontend.errors import IndexingError, message
 from weft.frontend.extents import Part, element, moves, part_of, window
-from weft.frontend.lengths import same, same_shape
+from weft.frontend.lengths import from_start, same, same_shape
 from weft.frontend.numpy_api.moves import (
     find_tracer,
     known_array,
@@ -329,9 +329,7 @@ def index_tracer(e: Any, x: Tracer, n: int, axis: int = 0) -> Tracer:
 def bounded(index: Tracer, size: int, axis: int, signed: bool = True) -> Tracer:
     """An index (i64) into an axis, negative ones counted from its end, and checked."""
     if signed:
-        negative = emit(ops.logic.less, index, constant(index, 0, "i64"))
-        from_end = emit(ops.elementwise.add, index, constant(index, size, "i64"))
-        index = emit(ops.logic.where, negative, from_end, index)
+        index = from_start(index, size)
     return emit(ops.update.bound, index, size=size, axis=axis)
 
 
