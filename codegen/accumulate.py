@@ -35,6 +35,7 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.scalar import Scalar, expression
 from weft.codegen.scope import Scope
+from weft.ir.dims import same
 from weft.ir.graph import Op
 from weft.ir.opdef import REGISTRY
 from weft.ir.space import ARG
@@ -230,7 +231,7 @@ class Rows:
     def _combine_columns(self, columns: Sequence[Op], top: Scope) -> None:
         """Add the other chunks' columns to the first's, a run of columns that stays in cache at a time."""
         low = self.low
-        if low.chunks == 1 or not columns:
+        if same(low.chunks, 1) or not columns:
             return
         chunk, column = self.names.fresh("p"), self.names.fresh("j")
         body: list[Statement] = []

@@ -21,10 +21,11 @@ and whose target starts from the identity, so that a target may keep several par
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from weft.codegen.scalar import Scalar, expression
+from weft.ir.dims import Dim, is_known, same
 from weft.ir.graph import Location
 
 
@@ -36,15 +37,15 @@ class Affine:
     terms: tuple[tuple[str, int], ...] = ()
 
     def __add__(self, other: Affine | int) -> Affine:
-        if isinstance(other, int):
+        if not isinstance(other, Affine):
             return Affine(self.const + other, self.terms)
         total = dict(self.terms)
         for var, c in other.terms:
             total[var] = total.get(var, 0) + c
-        return Affine(self.const + other.const, tuple((v, c) for v, c in total.items() if c))
+        return Affine(self.const + other.const, tuple((v, c) for v, c in total.items() if not same(c, 0)))
 
     def __mul__(self, k: int) -> Affine:
-        return Affine(self.const * k, tuple((v, c * k) for v, c in self.terms) if k else ())
+        return Affine(self.const * k, () if same(k, 0) else tuple((v, c * k) for v, c in self.terms))
 
     def coefficient(self, var: str) -> int:
         return next((c for v, c in self.terms if v == var), 0)
@@ -56,10 +57,15 @@ class Affine:
         return out
 
     def __str__(self) -> str:
-        parts = [v if c == 1 else f"{c}*{v}" for v, c in self.terms]
-        if self.const or not parts:
+        parts = [v if same(c, 1) else f"{_factor(c)}*{v}" for v, c in self.terms]
+        if not same(self.const, 0) or not parts:
             parts.append(str(self.const))
         return " + ".join(parts)
+
+
+def _factor(c: int) -> str:
+    text = str(c)
+    return text if is_known(c) or text.isidentifier() else f"({text})"
 
 
 def var(name: str) -> Affine:
@@ -68,8 +74,8 @@ def var(name: str) -> Affine:
 
 @dataclass(frozen=True)
 class Buffer:
-    """A flat array. role: "in", "out", "inout", scratch: "chunk" (parts of all chunks, which "final" reads too), or
-    "error", where a call keeps the first index that was out of bounds."""
+    """A flat array. role: "in", "out", "inout", scratch: "chunk" (parts of all chunks, which "final" reads too),
+    "error", where a call keeps the first index that was out of bounds, or "sizes" (`Kernel.sizes`)."""
 
     name: str
     dtype: str
@@ -264,7 +270,11 @@ Statement = (
 @dataclass(frozen=True)
 class Kernel:
     """A kernel. `buffers` are its parameters in order; `sources` the user's lines that it computes. `serial` names
-    what only a CPU's threads do yet: scatters, whose loops must run in order, writes to parts, checks of indices."""
+    what only a CPU's threads do yet: scatters, whose loops must run in order, writes to parts, checks of indices.
+
+    Where sizes are symbols (`weft.ir.dims`), expressions of them stand for ints: `sizes` are those, and the buffer of
+    that name has their values.
+    """
 
     name: str
     buffers: tuple[Buffer, ...]
@@ -274,6 +284,7 @@ class Kernel:
     sources: tuple[str, ...] = ()
     work: int = 0
     serial: str = ""
+    sizes: tuple[Dim, ...] = ()
 
     def __str__(self) -> str:
         args = ", ".join(f"{b.name}: {b.dtype}[{b.size}] {b.role}" for b in self.buffers)
@@ -289,6 +300,36 @@ def walk(statements: Iterable[Statement]) -> Iterator[Statement]:
         yield s
         if isinstance(s, For):
             yield from walk(s.body)
+
+
+def with_sizes(kernel: Kernel) -> Kernel:
+    """The kernel with the sizes that it computes with, and a buffer of them where they are symbols."""
+    found: dict[Dim, None] = {}
+
+    def note(n: object) -> None:
+        if isinstance(n, Dim):
+            found[n] = None
+
+    for s in walk([*kernel.body, *kernel.final]):
+        for f in fields(s):
+            part = getattr(s, f.name)
+            if isinstance(part, Affine):
+                for n in (part.const, *(c for _, c in part.terms)):
+                    note(n)
+            elif f.name in _LESS_ONE and isinstance(part, Dim):
+                note(part)
+                note(part - 1)
+            else:
+                note(part)
+        if isinstance(s, InRange):
+            note(s.high - s.low)
+    if not found:
+        return kernel
+    buffer = Buffer("sizes", "i64", len(found), "sizes")
+    return replace(kernel, buffers=(*kernel.buffers, buffer), sizes=tuple(found))
+
+
+_LESS_ONE = frozenset({"limit", "size"})  # fields of which the last index is needed as well
 
 
 def scalars(statements: Iterable[Statement]) -> list[Scalar]:

@@ -42,6 +42,7 @@ from weft.codegen.kernel import (
     scalars,
 )
 from weft.codegen.scalar import Scalar, declarations
+from weft.ir.dims import Dim, is_known, maximum, same
 
 SHORT_LOOP = 64  # trips
 CALL_WORK = 8  # lines: what a call of a function in the body of a loop weighs
@@ -59,6 +60,11 @@ class _Function:
     dtypes: dict[str, str] = field(default_factory=dict)
     count: int = 0
     block: str = "entry"
+    sizes: dict[Dim, str] = field(default_factory=dict)
+
+    def number(self, n: int | Dim) -> str:
+        """A size: a literal, or what was loaded at the function's beginning."""
+        return str(n) if is_known(n) else self.sizes[n]
 
     def fresh(self, hint: str = "v") -> str:
         self.count += 1
@@ -78,14 +84,14 @@ class _Function:
         total: str | None = None
         for variable, c in index.terms:
             term = self.names[variable]
-            if c != 1:
+            if not same(c, 1):
                 product = self.fresh("m")
-                self.put(f"{product} = mul nsw i64 {term}, {c}")
+                self.put(f"{product} = mul nsw i64 {term}, {self.number(c)}")
                 term = product
             total = term if total is None else self._add(total, term)
         if total is None:
-            return str(index.const)
-        return self._add(total, str(index.const)) if index.const else total
+            return self.number(index.const)
+        return total if same(index.const, 0) else self._add(total, self.number(index.const))
 
     def _add(self, a: str, b: str) -> str:
         out = self.fresh("a")
@@ -138,8 +144,9 @@ def _stays_rolled(s: For) -> bool:
     as long to compile, and runs no faster. So does one around it. Of short loops LLVM may make what it likes."""
     if not s.vector:
         return any(isinstance(inner, For) and _stays_rolled(inner) for inner in s.body)
-    known = not s.start.terms and not s.stop.terms
-    return not (known and s.stop.const - s.start.const < SHORT_LOOP)
+    trips = s.stop.const - s.start.const
+    known = not s.start.terms and not s.stop.terms and is_known(trips)
+    return not (known and trips < SHORT_LOOP)
 
 
 def _vectors_at_once(body: Sequence[str]) -> int:
@@ -169,7 +176,7 @@ def _to_index(f: _Function, s: ToIndex) -> None:
         return
     low, out = f.fresh("i"), f.fresh(s.target)
     f.put(f"{low} = call i64 @llvm.smax.i64(i64 {f.names[s.value]}, i64 0)")
-    f.put(f"{out} = call i64 @llvm.smin.i64(i64 {low}, i64 {s.limit - 1})")
+    f.put(f"{out} = call i64 @llvm.smin.i64(i64 {low}, i64 {f.number(s.limit - 1)})")
     f.define(s.target, out)
 
 
@@ -179,14 +186,14 @@ def _check(f: _Function, s: Check) -> None:
     f.put(f"{old} = load i64, ptr {slot}")
     f.put(f"{new} = call i64 @llvm.umax.i64(i64 {old}, i64 {value})")  # a negative index is a very large one
     f.put(f"store i64 {new}, ptr {slot}")
-    f.put(f"{out} = call i64 @llvm.umin.i64(i64 {value}, i64 {max(s.size - 1, 0)})")
+    f.put(f"{out} = call i64 @llvm.umin.i64(i64 {value}, i64 {f.number(maximum(s.size - 1, 0))})")
     f.define(s.target, out)
 
 
 def _report(f: _Function, s: Report) -> None:
     worst, bad = f.fresh("worst"), f.fresh("bad")
     f.put(f"{worst} = load i64, ptr {f.names[s.worst]}")
-    f.put(f"{bad} = icmp uge i64 {worst}, {s.size}")
+    f.put(f"{bad} = icmp uge i64 {worst}, {f.number(s.size)}")
     tag = f"report.{f.count}"
     f.put(f"br i1 {bad}, label %{tag}.bad, label %{tag}.end")
     f.label(f"{tag}.bad")
@@ -216,8 +223,8 @@ def _from_index(f: _Function, s: FromIndex) -> None:
 
 def _in_range(f: _Function, s: InRange) -> None:
     shifted, out = f.fresh("i"), f.fresh(s.target)
-    f.put(f"{shifted} = sub i64 {f.affine(s.value)}, {s.low}")
-    f.put(f"{out} = icmp ult i64 {shifted}, {s.high - s.low}")
+    f.put(f"{shifted} = sub i64 {f.affine(s.value)}, {f.number(s.low)}")
+    f.put(f"{out} = icmp ult i64 {shifted}, {f.number(s.high - s.low)}")
     f.define(s.target, out)
 
 
@@ -322,12 +329,15 @@ _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
 }  # fmt: skip
 
 
-def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement], how: str) -> str:
-    f = _Function()
+def _function(name: str, kernel: Kernel, body: Sequence[Statement], how: str) -> str:
+    f = _Function(sizes={n: f"%size.{i}" for i, n in enumerate(kernel.sizes)})
     f.names["chunk"] = "%chunk"
     _emit(f, body)
-    params = "".join(f"ptr noalias %{b.name}, " for b in buffers)
+    params = "".join(f"ptr noalias %{b.name}, " for b in kernel.buffers)
     lines = [f"define internal void @{name}_body({params}i64 %chunk) {how} nounwind {{", "entry:"]
+    for i in range(len(kernel.sizes)):
+        lines.append(f"  %size.{i}.at = getelementptr inbounds i64, ptr %sizes, i64 {i}")
+        lines.append(f"  %size.{i} = load i64, ptr %size.{i}.at")
     lines += [*f.slots, *f.lines, "  ret void", "}"]
     return "\n".join(lines) + "\n"
 
@@ -358,11 +368,11 @@ def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> s
     parts = [needed[name].llvm_define() for name in needed]
     for k in kernels:
         how = "alwaysinline" if k.name in inlined else "noinline"
-        parts.append(_function(k.name, k.buffers, k.body, how))
-        if k.chunks > 1:
+        parts.append(_function(k.name, k, k.body, how))
+        if not same(k.chunks, 1):
             parts.append(unpacking(k.name, k.buffers))
         if k.final:
-            parts.append(_function(f"{k.name}_final", k.buffers, k.final, how))
+            parts.append(_function(f"{k.name}_final", k, k.final, how))
     if any(b.role == "error" for k in kernels for b in k.buffers):
         parts.append(OUT_OF_BOUNDS)
     return _with_loops("\n".join(parts))

@@ -21,7 +21,7 @@ from weft.codegen import accumulate
 from weft.codegen.around import copy_around, fill_behind
 from weft.codegen.checks import Checks
 from weft.codegen.contraction import contracted
-from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
+from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var, with_sizes
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
@@ -29,6 +29,7 @@ from weft.codegen.segments import cut
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
 from weft.codegen.tiling import THREADS, Tiling
+from weft.ir.dims import maximum, minimum, same
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.space import is_free, is_relabel, leaves
@@ -96,8 +97,8 @@ class Lowering:
         for a in range(n):
             if groups and a not in fixed.axes:
                 b = groups[-1][-1]
-                same = (a in inner) == (b in inner) and b not in fixed.axes
-                if same and all(w.get(b, 0) == w.get(a, 0) * space.extent[a] for w in walks):
+                alike = (a in inner) == (b in inner) and b not in fixed.axes
+                if alike and all(same(w.get(b, 0), w.get(a, 0) * space.extent[a]) for w in walks):
                     groups[-1].append(a)
                     continue
             groups.append([a])
@@ -189,12 +190,12 @@ class Lowering:
         tiling, kinds = self.tiling, set(self.space.reductions.values())
         many = (self.cols[0][1] if self.cols else 1) // tiling.elements if self.flat else self.row_count
         if "column" in kinds:
-            many = min(many, self.row_count // tiling.rows)
+            many = minimum(many, self.row_count // tiling.rows)
         limit = tiling.parts if kinds & {"full", "column"} else tiling.chunks
-        return max(1, min(limit, self.work // tiling.work, many))
+        return maximum(1, minimum(limit, self.work // tiling.work, many))
 
     def _bounds(self, scope: Scope, count: int) -> tuple[Affine, Affine]:
-        if self.chunks == 1:
+        if same(self.chunks, 1):
             return Affine(), Affine(count)
         lo, hi = self.names.fresh("lo"), self.names.fresh("hi")
         scope.statements.append(Share(lo, hi, count, self.chunks))
@@ -334,7 +335,7 @@ class Lowering:
 
     def inside(self, w: Window, index: Sequence[Affine]) -> list[Affine]:
         """Where an index of the window's part is in the whole."""
-        start = [Affine(s) if isinstance(s, int) else self.reader.start(s) for s in w.start]
+        start = [self.reader.start(s) if isinstance(s, Value) else Affine(s) for s in w.start]
         return [at * step + lo for at, step, lo in zip(index, w.step, start, strict=True)]
 
     def scratch_place(self) -> Affine:
@@ -343,7 +344,7 @@ class Lowering:
         for name, count, _ in reversed(self.cols):
             total = total + var(name) * step
             step *= count
-        if self.chunks > 1:
+        if not same(self.chunks, 1):
             total = total + var("chunk") * step
         return total
 
@@ -425,5 +426,5 @@ def lower(
     """
     for op in graph.ops:
         if op.kind.name in SPECIAL:
-            return SPECIAL[op.kind.name](graph, op, alias or {})
-    return Lowering(graph, alias or {}, tiling, [] if bounds is None else bounds).run()
+            return with_sizes(SPECIAL[op.kind.name](graph, op, alias or {}))
+    return with_sizes(Lowering(graph, alias or {}, tiling, [] if bounds is None else bounds).run())

@@ -175,6 +175,10 @@ class Reader:
             target = self.names.fresh("i")
             scope.statements.append(FromIndex(target, v.dtype, index[attrs["axis"]]))
             return target
+        if name == "extent":
+            target = self.names.fresh("n")
+            scope.statements.append(FromIndex(target, v.dtype, Affine(attrs["size"])))
+            return target
         moved = affine_step(name, attrs, op.operands[0].shape, index)
         if moved is not None:
             return self.element(op.operands[0], moved, scope)

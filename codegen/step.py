@@ -8,7 +8,8 @@ so that its object code can be kept on disk and run later by a process that neve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from weft.codegen.llvm import module, print_kernels
 from weft.codegen.stack_ir import STACKS
 from weft.codegen.step_control import write_graph
 from weft.codegen.step_writer import ALIGN, Frame, Writer
+from weft.ir.dims import Dim, value_of
 from weft.ir.graph import Graph, Op
 from weft.ir.plan import Plan
 
@@ -28,7 +30,8 @@ class Step:
 
     arena: bytes to work in. errors: where in them the first index out of bounds is recorded, as number (from 1) of
     one of `bounds`, and the index. parallel: does it use the pool? stacks: does it keep any (to be released by
-    `release`)? calls: what it runs, one line each.
+    `release`)? calls: what it runs, one line each. sizes: what the last constant has the values of, where there are
+    symbols. threads: it uses the pool where one of these is positive.
     """
 
     kernels: list[Kernel]
@@ -40,28 +43,44 @@ class Step:
     bounds: list[Op] = field(default_factory=list)
     errors: int = 0
     stacks: bool = False
+    sizes: list[Dim] = field(default_factory=list)
+    threads: list[int | Dim] = field(default_factory=list)
+
+    def at(self, evaluate: Callable[[int | Dim], int], sizes: np.ndarray) -> Step:
+        """The step for sizes that are numbers. `sizes`: those of the table."""
+        return replace(
+            self,
+            constants=[*self.constants[:-1], sizes] if self.sizes else self.constants,
+            arena=evaluate(self.arena),
+            errors=evaluate(self.errors),
+            parallel=any(evaluate(n) > 0 for n in self.threads),
+        )
 
 
 def write_step(graph: Graph, plan: Plan) -> Step:
     """Lower a fused graph with its memory plan to one native function."""
     w = Writer(plan)
-    inputs, outputs, constants = len(graph.inputs), len(graph.outputs), len(plan.constants)
-    arguments = [f"%{kind}.{i}" for kind, n in _counts(inputs, outputs, constants) for i in range(n)] + ["%arena"]
-    frame = Frame(plan, inputs=arguments[:inputs])
+    frame = Frame(plan, inputs=[f"%input.{i}" for i in range(len(graph.inputs))])
     for k, home in enumerate(plan.homes):
         frame.pointers.append(f"%pointer.{k}")
         w.entry.append(f"  %pointer.{k} = alloca ptr")
         w.put(f"store ptr {w.arena_at(home)}, ptr %pointer.{k}")
     write_graph(w, frame, graph)
     arena = w.scratch + (ALIGN if w.bounds else 0)
+    constants = list(plan.constants)
+    counts = [("input", len(graph.inputs)), ("output", len(graph.outputs)), ("constant", len(constants))]
+    arguments = [f"%{kind}.{i}" for kind, n in counts for i in range(n)]
+    if w.bounds:
+        w.number(w.scratch)
+    if w.sizes:
+        arguments.append("%sizes")
+        constants.append(np.array([value_of(n) for n in w.sizes], np.int64))
+    arguments.append("%arena")
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
     parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step]
     text = module("\n".join(parts))
-    return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks)
-
-
-def _counts(inputs: int, outputs: int, constants: int) -> list[tuple[str, int]]:
-    return [("input", inputs), ("output", outputs), ("constant", constants)]
+    parallel = any(value_of(n) > 0 for n in w.threads)
+    return Step(w.kernels, text, constants, arena, parallel, w.calls, w.bounds, w.scratch, w.stacks, w.sizes, w.threads)
 
 
 def _head(w: Writer, arguments: list[str]) -> list[str]:
@@ -69,8 +88,12 @@ def _head(w: Writer, arguments: list[str]) -> list[str]:
     for i, name in enumerate(arguments):
         lines.append(f"  {name}.at = getelementptr inbounds ptr, ptr %args, i64 {i}")
         lines.append(f"  {name} = load ptr, ptr {name}.at")
+    for name in w.loaded.values():
+        lines.append(f"  {name}.at = getelementptr inbounds i64, ptr %sizes, i64 {name.removeprefix('%size.')}")
+        lines.append(f"  {name} = load i64, ptr {name}.at")
     if w.bounds:
-        lines += [f"  %error = getelementptr inbounds i8, ptr %arena, i64 {w.scratch}", "  store i64 0, ptr %error"]
+        error = f"  %error = getelementptr inbounds i8, ptr %arena, i64 {w.number(w.scratch)}"
+        lines += [error, "  store i64 0, ptr %error"]
     if w.stacks:
         lines += [
             "  %stacks = alloca ptr",

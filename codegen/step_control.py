@@ -208,9 +208,9 @@ def _push(w: Writer, frame: Frame, op: Op) -> None:
     for p, (v, offset) in enumerate(zip(values, offsets, strict=True), 1):
         place = frame.plan.place[v]
         if place.kind != "record" or frame.plan.records[place.at] != (op, p):
-            w.copy(w.let(f"getelementptr inbounds i8, ptr {room}, i64 {offset}"), w.pointer(frame, v), v.type)
+            w.copy(w.let(f"getelementptr inbounds i8, ptr {room}, i64 {w.number(offset)}"), w.pointer(frame, v), v.type)
     s = w.load(frame, stack)
-    w.put(f"call void @weft_stack_push(ptr {s}, i64 {size})")
+    w.put(f"call void @weft_stack_push(ptr {s}, i64 {w.number(size)})")
     w.put(f"store ptr {s}, ptr {w.pointer(frame, op.result)}")
 
 
@@ -218,9 +218,9 @@ def _pop(w: Writer, frame: Frame, op: Op) -> None:
     below, *values = op.results
     offsets, size = record_layout(values)
     s = w.load(frame, op.operands[0])
-    record = w.let(f"call ptr @weft_stack_pop(ptr {s}, i64 {size})")
+    record = w.let(f"call ptr @weft_stack_pop(ptr {s}, i64 {w.number(size)})")
     for v, offset in zip(values, offsets, strict=True):
-        place, at = frame.plan.place[v], w.let(f"getelementptr inbounds i8, ptr {record}, i64 {offset}")
+        place, at = frame.plan.place[v], w.let(f"getelementptr inbounds i8, ptr {record}, i64 {w.number(offset)}")
         if place.kind == "record":
             frame.records[place.at] = at
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from weft.codegen.kernel import Kernel, walk
 from weft.codegen.llvm import MEMORY
 from weft.codegen.lower import lower
 from weft.codegen.scalar_llvm import literal
+from weft.ir.dims import Dim, aligned, is_known, maximum, same
 from weft.ir.graph import Op, Value
 from weft.ir.ops.linalg import free_axes
 from weft.ir.plan import Place, Plan
@@ -53,7 +55,7 @@ def memory_type(t: TensorType) -> str:
 
 
 def size_of(t: TensorType) -> int:
-    return int(np.prod(t.dims, dtype=np.int64)) * t.np_dtype.itemsize
+    return t.nbytes
 
 
 def record_layout(values: Sequence[Value]) -> tuple[list[int], int]:
@@ -61,8 +63,8 @@ def record_layout(values: Sequence[Value]) -> tuple[list[int], int]:
     offsets, size = [], 0
     for v in values:
         offsets.append(size)
-        size += -(-size_of(v.type) // 8) * 8
-    return offsets, max(size, 8)
+        size += aligned(size_of(v.type), 8)
+    return offsets, maximum(size, 8)
 
 
 class Writer:
@@ -79,7 +81,9 @@ class Writer:
         self.calls: list[str] = []
         self.scratch = plan.arena
         self.widest = 1
-        self.parallel = False
+        self.threads: list[int | Dim] = []  # the pool is used if one of them is positive
+        self.sizes: list[Dim] = []  # that are symbols: the table which `%sizes` points to
+        self.loaded: dict[Dim, str] = {}  # those of them that this function loads at its beginning
         self.stacks = False
 
     # ---- text ----------------------------------------------------------------------------------------
@@ -106,14 +110,29 @@ class Writer:
     def variable(self, t: TensorType, hint: str = "s") -> str:
         """Memory for a small value in the stack frame."""
         name = self.fresh(hint)
-        kind = memory_type(t) if t.size == 1 else f"[{t.size} x {memory_type(t)}], align 16"
+        kind = memory_type(t) if same(t.size, 1) else f"[{t.size} x {memory_type(t)}], align 16"
         self.entry.append(f"  {name} = alloca {kind}")
         return name
+
+    def number(self, n: int | Dim) -> str:
+        """A size: a literal, or what is loaded from the table."""
+        if is_known(n):
+            return str(n)
+        if n not in self.loaded:
+            self.loaded[n] = f"%size.{len(self.sizes)}"
+            self.sizes.append(n)
+        return self.loaded[n]
+
+    def sizes_from(self, wanted: Sequence[Dim]) -> str:
+        """A pointer to a part of the table: these sizes, one after the other."""
+        at = len(self.sizes)
+        self.sizes += wanted
+        return self.let(f"getelementptr inbounds i64, ptr %sizes, i64 {at}")
 
     # ---- places --------------------------------------------------------------------------------------
 
     def arena_at(self, offset: int) -> str:
-        return self.let(f"getelementptr inbounds i8, ptr %arena, i64 {offset}")
+        return self.let(f"getelementptr inbounds i8, ptr %arena, i64 {self.number(offset)}")
 
     def at(self, frame: Frame, place: Place, t: TensorType) -> str:
         """A pointer to a place."""
@@ -136,7 +155,7 @@ class Writer:
             op, p = frame.plan.records[k]
             offsets, _ = record_layout(op.operands[1:])
             room = self.room(frame, op)
-            frame.records[k] = self.let(f"getelementptr inbounds i8, ptr {room}, i64 {offsets[p - 1]}")
+            frame.records[k] = self.let(f"getelementptr inbounds i8, ptr {room}, i64 {self.number(offsets[p - 1])}")
         return frame.records[k]
 
     def room(self, frame: Frame, op: Op) -> str:
@@ -144,7 +163,7 @@ class Writer:
         if op not in frame.rooms:
             _, size = record_layout(op.operands[1:])
             stack = self.load(frame, op.operands[0])
-            frame.rooms[op] = self.let(f"call ptr @weft_stack_room(ptr {stack}, i64 {size})")
+            frame.rooms[op] = self.let(f"call ptr @weft_stack_room(ptr {stack}, i64 {self.number(size)})")
             self.unless_null(frame.rooms[op])
         return frame.rooms[op]
 
@@ -162,11 +181,12 @@ class Writer:
         return self.let(f"load {memory_type(v.type)}, ptr {self.pointer(frame, v)}")
 
     def copy(self, target: str, source: str, t: TensorType) -> None:
-        if t.size == 1:
+        if same(t.size, 1):
             value = self.let(f"load {memory_type(t)}, ptr {source}")
             self.put(f"store {memory_type(t)} {value}, ptr {target}")
-        elif t.size:
-            self.put(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size_of(t)}, i1 false)")
+        elif not same(t.size, 0):
+            size = self.number(size_of(t))
+            self.put(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
 
     # ---- ops -----------------------------------------------------------------------------------------
 
@@ -186,9 +206,9 @@ class Writer:
         kernel = dataclasses.replace(kernel, name=self._own_name(kernel.name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
-        if frame.depth and kernel.chunks == 1 and statements <= SHORT:
+        if frame.depth and same(kernel.chunks, 1) and statements <= SHORT:
             self.inlined.add(kernel.name)
-        self.note(frame, f"{kernel.name}: {kernel.chunks} chunk{'s' if kernel.chunks > 1 else ''}")
+        self.note(frame, f"{kernel.name}: {kernel.chunks} chunk{'' if same(kernel.chunks, 1) else 's'}")
         values = [*op.operands, *(r for o, r in enumerate(op.results) if o not in alias)]
         pointers = [self.pointer(frame, v) for v in values]
         offset = self.plan.arena
@@ -196,14 +216,17 @@ class Writer:
             if b.role == "error":
                 pointers.append("%error")
                 continue
+            if b.role == "sizes":
+                pointers.append(self.sizes_from(kernel.sizes))
+                continue
             pointers.append(self.arena_at(offset))
-            offset += -(-max(b.size * np.dtype(TensorType(b.dtype).np_dtype).itemsize, 1) // ALIGN) * ALIGN
-        self.scratch = max(self.scratch, offset)
+            offset += aligned(maximum(b.size * np.dtype(TensorType(b.dtype).np_dtype).itemsize, 1), ALIGN)
+        self.scratch = maximum(self.scratch, offset)
         arguments = ", ".join([*(f"ptr noalias {p}" for p in pointers), "i64 0"])
-        if kernel.chunks > 1:
-            self.parallel = True
+        if not same(kernel.chunks, 1):
+            self.threads.append(kernel.chunks - 1)
             self._pack(pointers)
-            self.put(f"call void @weft_parallel_for(ptr @{kernel.name}, ptr %pack, i64 {kernel.chunks})")
+            self.put(f"call void @weft_parallel_for(ptr @{kernel.name}, ptr %pack, i64 {self.number(kernel.chunks)})")
         else:
             self.put(f"call void @{kernel.name}_body({arguments})")
         if kernel.final:
@@ -225,23 +248,23 @@ class Writer:
         a, b = op.operands
         batch, contract = op.attrs["batch"], op.attrs["contract"]
         nb = len(batch[0])
-        size = lambda dims: int(np.prod(dims, dtype=np.int64))  # noqa: E731
         fa, fb = free_axes(len(a.shape), batch[0], contract[0]), free_axes(len(b.shape), batch[1], contract[1])
-        m, n = size([a.shape[i] for i in fa]), size([b.shape[i] for i in fb])
-        k, groups = size([a.shape[i] for i in contract[0]]), size([a.shape[i] for i in batch[0]])
+        m, n = math.prod(a.shape[i] for i in fa), math.prod(b.shape[i] for i in fb)
+        k, groups = math.prod(a.shape[i] for i in contract[0]), math.prod(a.shape[i] for i in batch[0])
         ta = int(tuple(range(len(a.shape))) != (*batch[0], *fa, *contract[0]))
         tb = int(tuple(range(len(b.shape))) != (*batch[1], *contract[1], *fb))
-        lda, ldb = max(1, m if ta else k), max(1, k if tb else n)
+        lda, ldb = maximum(1, m if ta else k), maximum(1, k if tb else n)
         pa, pb, pc = (self.pointer(frame, v) for v in (a, b, op.result))
-        head = f"i64 {ta}, i64 {tb}, i64 {m}, i64 {n}, i64 {k}, ptr {pa}, i64 {lda}, ptr {pb}, i64 {ldb}"
-        head += f", ptr {pc}, i64 {max(1, n)}"
+        text = self.number
+        head = f"i64 {ta}, i64 {tb}, i64 {text(m)}, i64 {text(n)}, i64 {text(k)}, ptr {pa}, i64 {text(lda)}"
+        head += f", ptr {pb}, i64 {text(ldb)}, ptr {pc}, i64 {text(maximum(1, n))}"
         name = op.result.dtype
         if nb == 0:
             self.put(f"call void @weft_gemm_{name}({head}, i64 0)")
         else:
-            self.put(f"call void @weft_gemm_batch_{name}({head}, i64 {groups}, i64 {m * k}, i64 {k * n}, "
-                     f"i64 {m * n}, i64 0)")  # fmt: skip
-        self.parallel = self.parallel or m * n * k * max(groups, 1) > OWN_THREADS
+            self.put(f"call void @weft_gemm_batch_{name}({head}, i64 {text(groups)}, i64 {text(m * k)}, "
+                     f"i64 {text(k * n)}, i64 {text(m * n)}, i64 0)")  # fmt: skip
+        self.threads.append(m * n * k * maximum(groups, 1) - OWN_THREADS)
         self.note(frame, f"gemm {name} {f'{groups} x ' if nb else ''}{m} x {k} x {n}")
 
     def note(self, frame: Frame, text: str) -> None:

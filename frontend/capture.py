@@ -25,6 +25,7 @@ from weft.frontend.errors import ConcretizationError, DTypeError, LeakError, des
 from weft.frontend.location import InputLocation, here, site_of, user_frame, variable_of
 from weft.frontend.storage import Storage, Written
 from weft.ir.builder import Builder
+from weft.ir.dims import Dim
 from weft.ir.graph import Graph, Location, Op, Value
 from weft.ir.interpret import interpret
 from weft.ir.opdef import OpDef
@@ -134,7 +135,7 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "extents", "ranges", "rowmajor", "journal", "tried", "variables", "compiled",
+                 "lifted", "constants", "numbers", "extents", "ranges", "rowmajor", "journal", "tried", "variables", "compiled",
                  "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False, compiled: bool = False) -> None:
@@ -157,6 +158,7 @@ class Trace:
         self.variables: set[Value] = set()
         self.lifted: dict[Value, Value] = {}
         self.constants: dict[Value, np.ndarray] = {}  # the 0-d ones
+        self.numbers: dict[Value, Dim] = {}  # sizes that are symbols, as numbers
         self.extents: dict[Value, Any] = {}  # of values with axes that move, their lengths
         self._known: dict[Value, np.ndarray] = {}
         self._numbered = 0
@@ -228,7 +230,7 @@ class Trace:
         if own is None:
             if not trace.active:
                 raise_leak(value)
-            number = trace.constants.get(value)
+            number = trace.constants.get(value, trace.numbers.get(value))
             if number is not None:
                 return self.constant(number, value.type.dtype)
             own = self.builder.input(value.type, value.name, value.location).value
@@ -259,7 +261,9 @@ class Trace:
         if not self.active:
             raise_leak(None)
         value = self.builder.constant(scalar, dtype).value
-        if value not in self.constants:
+        if isinstance(scalar, Dim):
+            self.numbers[value] = scalar
+        elif value not in self.constants:
             with np.errstate(all="ignore"):
                 self.constants[value] = np.asarray(scalar).astype(NAMES[dtype])
         return value

@@ -35,6 +35,7 @@ from weft.frontend.numpy_api import surface
 from weft.frontend.options import Options, as_tuple, unhashable
 from weft.frontend.origins import Origins, Stale
 from weft.frontend.origins import find as find_origins
+from weft.frontend.sizes import Family, Form, Pattern, family_key
 from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, signature_key
 from weft.frontend.specialised import Call, Specialisation, Specialised, run_form
 from weft.frontend.tracer import Tracer
@@ -66,6 +67,7 @@ class CompiledFunction:
         self._static = options.resolve(self._signature)
         self._runners: dict[tuple[Any, ...], Runner] = {}
         self._specialised: dict[tuple[Any, ...], Specialised] = {}
+        self._families: dict[tuple[Any, ...], Family] = {}
         self._pending: dict[tuple[Any, ...], tuple[int, threading.Event]] = {}
         self._lock = threading.Lock()
         self._made: list[Specialisation] = []
@@ -144,13 +146,17 @@ class CompiledFunction:
             pending[1].wait()
         run = before = failed = None
         try:
-            if self._options.fallback:
+            run = self._served(call, known)
+            if run is None and self._options.fallback:
                 before = Effects(self._function, *[value for *_, value in call.static])
-            start = time.perf_counter()
-            made = self._capture(call)
-            if made.outer:
-                return made.run_here(call.leaves)
-            run = self._compile(call, made, known, time.perf_counter() - start)
+            if run is None:
+                run = self._symbolic(call, known)
+            if run is None:
+                start = time.perf_counter()
+                made = self._capture(call)
+                if made.outer:
+                    return made.run_here(call.leaves)
+                run = self._compile(call, made, known, time.perf_counter() - start)
         except CAPTURE_ERRORS as error:
             if before is None:
                 raise
@@ -167,7 +173,36 @@ class CompiledFunction:
         assert run is not None
         return run_form(run, call)
 
-    def _capture(self, call: Call) -> Capture:
+    def _family(self, call: Call) -> Family:
+        key = (call.spec, call.static, *family_key(call.leaves))
+        return self._families.setdefault(key, Family())
+
+    def _served(self, call: Call, known: Specialised) -> Runner | None:
+        """The runner of a call for whose sizes there is code: it was compiled for symbols."""
+        found = self._family(call).serving(call.leaves)
+        if found is None:
+            return None
+        form, values = found
+        return self._installed(call, *form.instance(values), form.donated, form.origins, known)
+
+    def _symbolic(self, call: Call, known: Specialised) -> Runner | None:
+        """The runner of a call that differs from earlier ones in sizes alone, compiled for all such sizes; None where
+        that can't be."""
+        family = self._family(call)
+        pattern = family.pattern(call.leaves)
+        if pattern is None:
+            return None
+        try:
+            start = time.perf_counter()
+            made = self._capture(call, pattern)
+            if made.outer:
+                return None
+            return self._compile(call, made, known, time.perf_counter() - start, pattern)
+        except Exception as error:  # whatever it is: an error of the user's comes again
+            family.failed(error)
+            return None
+
+    def _capture(self, call: Call, pattern: Pattern | None = None) -> Capture:
         args, _ = call.arguments()
         names = self._names(len(args))
         fixed = {name: value for name, _, value in call.static}
@@ -177,7 +212,8 @@ class CompiledFunction:
             more.update({n: v for n, v in fixed.items() if n not in names})
             return hooks.call(self._function, *values, **more)
 
-        made = capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function))
+        symbols = (pattern.sizes, pattern.dims) if pattern is not None else ()
+        made = capture(function, call.spec, call.leaves, self._paths(call), name_of(self._function), *symbols)
         return made if self._options.boundscheck else replace(made, graph=unchecked(made.graph))
 
     def _paths(self, call: Call) -> list[str]:
@@ -209,15 +245,15 @@ class CompiledFunction:
         """Inputs whose buffers results may take: those donated, and, by what they shall hold, those written."""
         return frozenset({*(donated - {i for i, _ in made.stores}), *made.stores})
 
-    def _compile(self, call: Call, made: Capture, known: Specialised, capture_seconds: float) -> Runner:
+    def _compile(
+        self, call: Call, made: Capture, known: Specialised, capture_seconds: float, pattern: Pattern | None = None
+    ) -> Runner:
         times.info("%s: captured %d ops in %.2f ms", self._label, len(made.graph.ops), capture_seconds * 1e3)
         start = time.perf_counter()
-        donated, like = self._donated(call, made), call.again([])
+        donated = self._donated(call, made)
         executable = self._compile_graph(made.graph, donate=self._reused(donated, made), label=self._label)
         seconds = time.perf_counter() - start
         origins = find_origins(self._function, made.captured + [array for array, _ in made.examined])
-        plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(like))
-        run = self._checked(plain, known, like) if origins or made.examined else plain
         paths = self._paths(call)
         shown = Specialisation(
             arguments=tuple(f"{p}: {v.type}" for p, v in zip(paths, made.graph.inputs, strict=False)),
@@ -228,12 +264,31 @@ class CompiledFunction:
             executable=executable,
             boundscheck=self._options.boundscheck,
         )
+        with self._lock:
+            self._made.append(shown)
+        if pattern is not None:
+            pattern.sizes.freeze()
+            form = Form(pattern, made, executable, donated, origins)
+            family = self._family(call)
+            if pattern.sizes.pinned():
+                family.failed([f"{n!r} {relation} 0" for relation, n in pattern.sizes.guards])
+            else:
+                family.forms.append(form)
+            made, executable = form.instance(pattern.sizes.values)
+        return self._installed(call, made, executable, donated, origins, known)
+
+    def _installed(
+        self, call: Call, made: Capture, executable: Any, donated: set[int], origins: Origins, known: Specialised
+    ) -> Runner:
+        """The runner of such calls from now on."""
+        like = call.again([])
+        plain = runner(made, executable, call.leaves, donated, origins, self._overlapping(like))
+        run = self._checked(plain, known, like) if origins or made.examined else plain
         direct = self._made_direct(call, made, donated, executable, origins)
         with self._lock:
             if direct is not None:
                 self._direct = (direct, *self._direct[: _MOST_DIRECT - 1])
             known.add(made.guards, run)
-            self._made.append(shown)
             if not known.guarded:
                 self._runners[call.key] = run
             elif not self._options.fallback:  # else each call needs its arguments themselves
@@ -294,6 +349,7 @@ class CompiledFunction:
     def _drop(self, run: Runner, known: Specialised) -> None:
         with self._lock:
             known.remove(run)
+            self._families.clear()  # what they have was captured with the same surroundings
             self._runners = {k: r for k, r in self._runners.items() if r is not run}
             self._dropped += 1
             dropped = self._dropped

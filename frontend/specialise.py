@@ -27,6 +27,7 @@ from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
 from weft.ir.builder import Builder
+from weft.ir.dims import Sizes
 from weft.ir.graph import Graph, Location, Value
 
 Leaves = list[Any]
@@ -105,12 +106,22 @@ class Capture:
 
 
 def capture(
-    function: Callable[..., Any], spec: tree.TreeDef, leaves: Leaves, paths: Sequence[str], name: str = ""
+    function: Callable[..., Any],
+    spec: tree.TreeDef,
+    leaves: Leaves,
+    paths: Sequence[str],
+    name: str = "",
+    sizes: Sizes | None = None,
+    dims: Sequence[tuple[Any, ...] | None] = (),
 ) -> Capture:
-    """Trace `function` on abstract arguments. `spec` is the structure of `(args, kwargs)`."""
+    """Trace `function` on abstract arguments. `spec` is the structure of `(args, kwargs)`.
+
+    dims: of the leaves with dims that are symbols of `sizes`.
+    """
     drawn = randomness.state()
-    with Trace(name or name_of(function), compiled=True) as trace, _failing(trace):
-        tracers = [_input(trace, i, leaf, path) for i, (leaf, path) in enumerate(zip(leaves, paths, strict=True))]
+    with Trace(name or name_of(function), compiled=True) as trace, _failing(trace), _numbers(trace, sizes):
+        shapes = dims or [None] * len(leaves)
+        tracers = [_input(trace, i, *leaf) for i, leaf in enumerate(zip(leaves, paths, shapes, strict=True))]
         args, kwargs = tree.unflatten(spec, tracers)
         first = [t.value for t in tracers]
         out = function(*args, **kwargs)  # converts what it calls
@@ -138,6 +149,19 @@ def capture(
     extra = [s.array for s in sources[len(leaves) :] if isinstance(s, Known)]
     return Capture(graph, extra, places, treedef, dict(trace.guards), sources, _examined(trace), stores, foreign,
                    rowmajor)  # fmt: skip
+
+
+@contextmanager
+def _numbers(trace: Trace, sizes: Sizes | None) -> Iterator[None]:
+    """While a capture runs, a size that is a symbol may be computed with as a number."""
+    if sizes is None:
+        yield
+        return
+    sizes.number = lambda n: Tracer(trace, trace.constant(n, "i64"), int)
+    try:
+        yield
+    finally:
+        sizes.number = None
 
 
 @contextmanager
@@ -169,8 +193,10 @@ def _examined(trace: Trace) -> list[tuple[np.ndarray, np.ndarray]]:
     return [pair for pair in found if pair[0].base is not None or sys.getrefcount(pair[0]) > _UNSHARED - 1]
 
 
-def _input(trace: Trace, index: int, leaf: Any, path: str) -> Tracer:
+def _input(trace: Trace, index: int, leaf: Any, path: str, dims: tuple[Any, ...] | None = None) -> Tracer:
     type_ = input_type(leaf, path)
+    if type_ is not None and dims is not None:
+        type_ = type_.with_dims(dims)
     if type_ is None or isinstance(leaf, np.ma.MaskedArray | np.matrix):
         raise ArgumentError(_unusable(leaf, path))
     weak = weak_of(leaf)

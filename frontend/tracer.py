@@ -33,6 +33,7 @@ from weft.frontend.operators import Operators, named
 from weft.frontend.python_numbers import PythonNumbers
 from weft.frontend.storage import Path, Storage, View, is_relabelling, read_path, shows_copy
 from weft.ir import ops
+from weft.ir.dims import Dim
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY, IRTypeError, OpDef
 from weft.ir.types import NAMES, dtype_name
@@ -338,6 +339,8 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
             raise_leak(x.value)
         return x
     kind = type(x)
+    if kind is Dim:
+        return Tracer(like.home, like.home.constant(x, "i64"), int)
     if kind in WEAK_DTYPES:
         name = WEAK_DTYPES[kind]
         if kind is int and not -(1 << 63) <= x < 1 << 63:

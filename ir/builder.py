@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.ir.dims import Dim
 from weft.ir.graph import Graph, Location, Op, Value, fresh
 from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.types import NAMES, TensorType
@@ -58,7 +59,10 @@ class Builder:
         return tuple(Expr(v, self) for v in results)
 
     def constant(self, value: Any, dtype: str) -> Expr:
-        """A 0-d (or array) constant of that dtype; equal 0-d constants are made once."""
+        """A 0-d (or array) constant of that dtype; equal 0-d constants are made once. A size that is a symbol becomes
+        the number that it is when the code runs."""
+        if isinstance(value, Dim):
+            return self._size(value, dtype)
         with np.errstate(all="ignore"):  # what is too large for the dtype is inf
             array = np.asarray(value).astype(NAMES[dtype])
         array.flags.writeable = False
@@ -69,6 +73,13 @@ class Builder:
         if array.ndim == 0:
             self._constants[key] = expr
         return expr
+
+    def _size(self, size: Dim, dtype: str) -> Expr:
+        key = (dtype, repr(size).encode())
+        if key not in self._constants:
+            (n,) = self.emit(REGISTRY["extent"], (), {"size": size})
+            self._constants[key] = n if dtype == "i64" else self.emit(REGISTRY["cast"], (n.value,), {"dtype": dtype})[0]
+        return self._constants[key]
 
     def inline(self, graph: Graph, arguments: Sequence[Value]) -> list[Expr]:
         """Append a copy of a graph's ops with its inputs replaced by `arguments`."""

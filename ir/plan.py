@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from weft.ir.dims import is_known
 from weft.ir.graph import Op, Value
 from weft.ir.text import Names
 
@@ -40,7 +41,8 @@ class Place:
 
 def is_small(v: Value) -> bool:
     """Does it live in a slot?"""
-    return 0 < v.type.nbytes <= SMALL
+    size = v.type.nbytes
+    return is_known(size) and 0 < size <= SMALL
 
 
 @dataclass

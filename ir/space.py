@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from weft.ir.dims import same
 from weft.ir.graph import Op, Value
 
 Axes = tuple["int | None", ...]
@@ -164,7 +165,7 @@ class _Solver:
             for b in roots[:i]:
                 if self.union.find(b) != b or self.union.find(a) != a:
                     continue
-                if extent[a] == extent[b] and b not in together[a] and not self._ordered(a, b, rows):
+                if same(extent[a], extent[b]) and b not in together[a] and not self._ordered(a, b, rows):
                     self.union.tie(a, b)
                     merged = together[a] | together[b]
                     for c in merged:

@@ -15,6 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
+from weft.ir.dims import same_shape
+
 NAMES: dict[str, np.dtype] = {
     "bool": np.dtype(np.bool_),
     "i8": np.dtype(np.int8),
@@ -90,6 +92,10 @@ class TensorType:
 
     def with_dtype(self, dtype: str) -> TensorType:
         return TensorType(dtype, self.dims)
+
+    def same(self, other: TensorType) -> bool:
+        """Whether it is the other type whatever the symbols in the dims are."""
+        return self.dtype == other.dtype and same_shape(self.dims, other.dims)
 
     def __str__(self) -> str:
         return self.dtype if not self.dims else f"{self.dtype}[{', '.join(map(str, self.dims))}]"

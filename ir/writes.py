@@ -209,7 +209,7 @@ def _whole(graph: Graph, group: Stripped, space: Space) -> set[tuple[int, int]]:
             continue
         for o, y in enumerate(group.outputs):
             maker = producer.get(y)
-            if maker is None or y.type != x.type or o in group.windows:
+            if maker is None or not y.type.same(x.type) or o in group.windows:
                 continue
             late = is_late(maker, space)
             mask = {a for a in space.axes[y] if a is not None}

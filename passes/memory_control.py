@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from weft.ir.dims import maximum, same
 from weft.ir.graph import Op, Value
 from weft.ir.opdef import OpDef
 from weft.ir.ops.control import LEAD, cond, for_loop, while_loop
@@ -79,7 +80,7 @@ def exchange(wanted: dict[int, int], sizes: list[int]) -> list[int]:
     rest = sorted(set(range(len(sizes))) - set(order.values()))
     for k in range(len(sizes)):
         if k not in order:
-            source = next(s for s in rest if sizes[s] == sizes[k])
+            source = next(s for s in rest if same(sizes[s], sizes[k]))
             rest.remove(source)
             order[k] = source
     return [order[k] for k in range(len(sizes))]
@@ -128,8 +129,8 @@ def place(planner: Planner, i: int, op: Op) -> set[Value]:
 
 def _base(planner: Planner, plans: list[Plan]) -> int:
     """Room for the regions' temporaries, while the op runs."""
-    size = max(p.arena for p in plans)
-    if not size:
+    size = maximum(*[p.arena for p in plans])
+    if same(size, 0):
         return 0
     at = planner.arena.take(size)
     planner.arena.give(at, size)

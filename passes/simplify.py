@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from weft.ir.builder import Builder
+from weft.ir.dims import same_shape
 from weft.ir.graph import Graph, Op, Value, is_literal
 from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.ops.control import LEAD, call
+from weft.ir.types import broadcast_dims
 from weft.passes.simplify_shapes import SHAPE_RULES
 from weft.passes.simplify_updates import UPDATE_RULES
 
@@ -179,7 +181,7 @@ Rule = Callable[[Rewriter, tuple[Value, ...], Mapping[str, Any]], "Value | None"
 
 def _spread(ctx: Rewriter, x: Value, like: tuple[Value, ...]) -> Value:
     """x at the shape that an elementwise op of `like` would have had."""
-    shape = np.broadcast_shapes(*(v.shape for v in like))
+    shape = broadcast_dims(*(v.shape for v in like))
     return x if x.shape == shape else ctx.emit("broadcast", x, shape=shape)
 
 
@@ -331,13 +333,13 @@ def drop_broadcasts(kind: OpDef, ctx: Rewriter, v: tuple[Value, ...]) -> tuple[V
     """add(x, broadcast(y)) -> add(x, y) where x alone gives the result its shape."""
     if kind.family != "elementwise" or len(v) == 1:
         return v
-    shape = np.broadcast_shapes(*(x.shape for x in v))
+    shape = broadcast_dims(*(x.shape for x in v))
     out = list(v)
     for i, x in enumerate(v):
         b = ctx.made_by(x, "broadcast")
         if b is None:
             continue
         trial = [*out[:i], b.operands[0], *out[i + 1 :]]
-        if np.broadcast_shapes(*(t.shape for t in trial)) == shape:
+        if same_shape(broadcast_dims(*(t.shape for t in trial)), shape):
             out = trial
     return tuple(out)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from sys import getrefcount
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, TUPLE_ITEMS
 from weft.codegen.step import Step
 from weft.ir.boundary import Boundary
-from weft.ir.graph import Graph
+from weft.ir.dims import value_of
+from weft.ir.graph import Graph, signature
 from weft.ir.ops.moving import disagreement
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 from weft.runtime.direct import direct, enter, supported
@@ -82,7 +83,15 @@ def _aligned(size: int) -> np.ndarray:
 class Executable:
     """Callable with one array per graph input; returns one array per output."""
 
-    def __init__(self, graph: Graph, step: Step, taken: dict[int, int], library: native.Library, stages: Any) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        step: Step,
+        taken: dict[int, int],
+        library: native.Library,
+        stages: Any,
+        evaluate: Callable[[Any], int] = value_of,
+    ) -> None:
         self.stages = stages
         self.library = library
         self._graph = graph
@@ -90,6 +99,7 @@ class Executable:
         slots = len(graph.inputs) + len(graph.outputs) + len(step.constants) + 1
         self._enter = _entry(library, len(graph.inputs), slots, self._written)
         self._positions = range(len(graph.outputs))
+        self._step = step
         self._outputs = [(v.type.np_dtype, v.type.dims) for v in graph.outputs]
         self._taken = dict(taken)
         self._constants = step.constants
@@ -98,12 +108,25 @@ class Executable:
         self._flags = [np.empty(dims, dtype).flags.num if n >= REUSE else 0
                        for n, (dtype, dims) in zip(sizes, self._outputs, strict=True)]  # fmt: skip
         self._arena_size = step.arena
+        self._evaluate = evaluate
+        self._table: Callable[..., tuple[int, ...]] | None = None
         self._parallel = step.parallel
         self._bounds = step.bounds
         self._errors = step.errors
         if step.stacks:
             weakref.finalize(self, library.function("release", None))
         self._arenas: list[np.ndarray] = []
+
+    def at(self, values: Mapping[str, int]) -> Executable:
+        """The same object code for other values of the symbols among the sizes."""
+        step = self._step
+        if not step.sizes:
+            return self
+        if self._table is None:
+            self._table = step.sizes[0].sizes.at(step.sizes)
+        evaluate = step.sizes[0].sizes.evaluator(values)
+        numbers = step.at(evaluate, np.array(self._table(**values), np.int64))
+        return Executable(signature(self._graph, evaluate), numbers, self._taken, self.library, self.stages, evaluate)
 
     def __call__(self, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the step.
@@ -153,7 +176,7 @@ class Executable:
         if bound.kind.name == "agree":
             error = ValueError(disagreement(bound.attrs["problem"], int(index)))
         else:
-            axis, size = bound.attrs["axis"], bound.attrs["size"]
+            axis, size = bound.attrs["axis"], self._evaluate(bound.attrs["size"])
             error = IndexError(f"index {index} is out of bounds for axis {axis} with size {size}")
         if bound.location is not None:
             error.add_note(f"at {bound.location}")

@@ -42,7 +42,8 @@ def averaged_over(axis: Any, x: Tracer) -> tuple[int, ...]:
 def quotient(sums: Tracer, count: int | float | Tracer) -> Tracer:
     """sums / count in the dtype of `sums`, by way of float64 where the count has no exact place in it."""
     dtype = sums.dtype
-    if not isinstance(count, Tracer) and sums.value.type.is_float and dtype.type(count) == count:
+    known = isinstance(count, int | float)  # and no symbol: float64's quotient, rounded again, is float32's
+    if known and sums.value.type.is_float and dtype.type(count) == count:
         return emit(e.div, sums, constant(sums, count, dtype))
     divisor = cast(count, "f64") if isinstance(count, Tracer) else constant(sums, count, "f64")
     return cast(emit(e.div, cast(sums, "f64"), divisor), dtype)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.ir.dims import same_shape
 from weft.ir.opdef import REGISTRY, OpDef, register
 from weft.ir.ops.families import IRTypeError, Types, aligned, in_each, normal_axes
 from weft.ir.types import TensorType, broadcast_dims
@@ -40,7 +41,7 @@ def _infer_broadcast(types: Types, attrs: Any) -> Types:
 
 def unbroadcast(g: Any, dims: tuple[int, ...]) -> Any:
     """Sum a cotangent over the axes along which an operand of shape `dims` was broadcast."""
-    if g.shape == dims:
+    if same_shape(g.shape, dims):
         return g
     lead = len(g.shape) - len(dims)
     axes = tuple(range(lead)) + tuple(
@@ -48,7 +49,7 @@ def unbroadcast(g: Any, dims: tuple[int, ...]) -> Any:
     )
     if axes:
         g = REGISTRY["sum"](g, axes=axes)
-    return g if g.shape == dims else reshape(g, shape=dims)
+    return g if same_shape(g.shape, dims) else reshape(g, shape=dims)
 
 
 broadcast: OpDef = _movement(

@@ -1,4 +1,8 @@
-"""Ops without operands, and `cast`."""
+"""Ops without operands, and `cast`.
+
+constant  value=               iota  shape= axis= dtype=
+extent    size=                a size as a number, an i64: what a symbol (`weft.ir.dims`) is when it is computed with
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,15 @@ def _infer_constant(types: Types, attrs: Any) -> Types:
 
 constant = register(
     OpDef("constant", "source", _infer_constant, lambda value: value, arity=0, attr_names=("value",))
+)
+
+
+def _infer_extent(types: Types, attrs: Any) -> Types:
+    return (TensorType("i64"),)
+
+
+extent = register(
+    OpDef("extent", "source", _infer_extent, lambda size: np.asarray(int(size)), arity=0, attr_names=("size",))
 )
 
 

@@ -1,0 +1,456 @@
+"""Sizes that are not one number: expressions over symbols, which stand where ints do.
+
+    sizes = Sizes({"B": 128})           a compilation for B = 128, and for as many other values as possible
+    B = sizes.symbol("B")
+    4 * B + 2, (B + 63) // 64           are `Dim`s;  2 * B - B - B  is the int 0
+    B > 100                             True, and from now on a guard: what is made holds for B > 100 only
+    B + 1 > B, B != 0                   True of every B (a symbol is at least 2), so no guard
+    B.__index__()                       128, and the guard B == 128: somebody needs a number
+
+So code that computes with shapes computes with symbols, unknowing: every decision that it makes on them is written
+down, and what was compiled may be used for all sizes for which the decisions would have been the same
+(`Sizes.holds`). Where a decision is about speed alone, `same`, `provably` and `is_known` decide it without a guard.
+
+An expression is a polynomial with integer coefficients in atoms: symbols, and floor divisions, remainders, minima and
+maxima of expressions that nothing simpler equals. It has one form, so equal polynomials are equal objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+LEAST = 2  # of a symbol: 0 and 1 are sizes that broadcast, or are empty, and are compiled for
+Monomial = tuple[str, ...]  # atoms by their text, in order
+
+
+class Sizes:
+    """The symbols of one compilation: the value that each has in the call that is compiled, and the guards.
+
+    guards: pairs (relation, Dim), read as `dim relation 0`. number: what makes of a Dim a number to compute floats
+    with (the frontend's: a traced one). After `freeze`, no more guards come: what then asks for a number gets the
+    value.
+    """
+
+    def __init__(self, values: Mapping[str, int]) -> None:
+        self.values = dict(values)
+        self.atoms: dict[str, tuple[str, Any, Any]] = {}  # text -> operator and its operands, of what is no symbol
+        self.guards: dict[tuple[str, Dim], None] = {}
+        self.number: Callable[[Dim], Any] | None = None
+        self.frozen = False
+
+    def symbol(self, name: str) -> Dim:
+        return Dim(self, {(name,): 1}, self.values[name])
+
+    def freeze(self) -> None:
+        self.frozen = True
+        self.number = None
+
+    def note(self, relation: str, difference: Dim) -> None:
+        if not self.frozen:
+            self.guards[relation, difference] = None
+
+    def holds(self) -> Callable[..., bool]:
+        """A function of the symbols' values: whether all guards hold of them."""
+        tests = [f"{name} >= {LEAST}" for name in self.values]
+        tests += [f"{dim!r} {relation} 0" for relation, dim in self.guards]
+        return self._function(" and ".join(tests))
+
+    def at(self, wanted: Sequence[Dim | int]) -> Callable[..., tuple[int, ...]]:
+        """A function of the symbols' values: those of the wanted expressions."""
+        return self._function(f"({''.join(f'{n!r}, ' for n in wanted)})")
+
+    def evaluator(self, values: Mapping[str, int]) -> Callable[[Any], int]:
+        """What gives the value of a size where the symbols have these values."""
+        known: dict[str, int] = dict(values)
+
+        def atom(text: str) -> int:
+            if text not in known:
+                operator, a, b = self.atoms[text]
+                known[text] = _value(operator, at(a), at(b))
+            return known[text]
+
+        def at(n: Any) -> int:
+            if is_known(n):
+                return int(n)
+            total = 0
+            for monomial, c in n.terms.items():
+                for name in monomial:
+                    c *= atom(name)
+                total += c
+            return total
+
+        return at
+
+    def _function(self, body: str) -> Callable[..., Any]:
+        return eval(f"lambda {', '.join(self.values)}: {body}", {"min": min, "max": max})  # type: ignore[no-any-return]
+
+    def pinned(self) -> bool:
+        """Whether the guards leave some symbol the one value only that it has."""
+        return any(relation == "==" for relation, _ in self.guards)
+
+
+class Dim:
+    """An expression over symbols, with its value in the call that is compiled. See the module."""
+
+    __slots__ = ("sizes", "terms", "value", "_hash")
+
+    def __init__(self, sizes: Sizes, terms: Mapping[Monomial, int], value: int) -> None:
+        self.sizes = sizes
+        self.terms = terms
+        self.value = value
+        self._hash = hash(frozenset(terms.items()))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    # ---- arithmetic ----------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        if not _is_size(other):
+            return self._as_number(other, "__add__")
+        terms = dict(self.terms)
+        for monomial, c in _terms(other).items():
+            terms[monomial] = terms.get(monomial, 0) + c
+        return _made(self.sizes, terms, self.value + value_of(other))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __pos__(self) -> Dim:
+        return self
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -1 * other if _is_size(other) else self._as_number(other, "__sub__")
+
+    def __rsub__(self, other: Any) -> Any:
+        return self * -1 + other if _is_size(other) else self._as_number(other, "__rsub__")
+
+    def __mul__(self, other: Any) -> Any:
+        if not _is_size(other):
+            return self._as_number(other, "__mul__")
+        terms: dict[Monomial, int] = {}
+        for a, c in self.terms.items():
+            for b, d in _terms(other).items():
+                monomial = tuple(sorted(a + b))
+                terms[monomial] = terms.get(monomial, 0) + c * d
+        return _made(self.sizes, terms, self.value * value_of(other))
+
+    __rmul__ = __mul__
+
+    def __pow__(self, other: Any) -> Any:
+        if type(other) is not int or other < 0:
+            return self._as_number(other, "__pow__")
+        out: Any = 1
+        for _ in range(other):
+            out = out * self
+        return out
+
+    def __rpow__(self, other: Any) -> Any:
+        return other ** self.__index__() if type(other) is int else self._as_number(other, "__rpow__")
+
+    def __floordiv__(self, other: Any) -> Any:
+        return floordiv(self, other) if _is_size(other) else self._as_number(other, "__floordiv__")
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return floordiv(other, self) if _is_size(other) else self._as_number(other, "__rfloordiv__")
+
+    def __mod__(self, other: Any) -> Any:
+        return self - floordiv(self, other) * other if _is_size(other) else self._as_number(other, "__mod__")
+
+    def __rmod__(self, other: Any) -> Any:
+        return other - floordiv(other, self) * self if _is_size(other) else self._as_number(other, "__rmod__")
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._as_number(other, "__truediv__")
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._as_number(other, "__rtruediv__")
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    # ---- comparisons: each is decided for all sizes, or becomes a guard ----------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not _is_size(other):
+            return NotImplemented
+        difference = self - other
+        if not isinstance(difference, Dim):
+            return difference == 0  # type: ignore[no-any-return]
+        low, high = bounds(difference)
+        if low is not None and low > 0 or high is not None and high < 0:
+            return False
+        equal = difference.value == 0
+        self.sizes.note("==" if equal else "!=", _signed(difference))
+        return equal
+
+    def __lt__(self, other: Any) -> Any:
+        return _positive(other - self) if _is_size(other) else self._as_number(other, "__lt__")
+
+    def __gt__(self, other: Any) -> Any:
+        return _positive(self - other) if _is_size(other) else self._as_number(other, "__gt__")
+
+    def __le__(self, other: Any) -> Any:
+        return not _positive(self - other) if _is_size(other) else self._as_number(other, "__le__")
+
+    def __ge__(self, other: Any) -> Any:
+        return not _positive(other - self) if _is_size(other) else self._as_number(other, "__ge__")
+
+    def __bool__(self) -> bool:
+        return not self == 0
+
+    # ---- numbers -------------------------------------------------------------------------------------
+
+    def __index__(self) -> int:
+        self.sizes.note("==", _signed(self - self.value))
+        return self.value
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        return float(self.__index__())
+
+    def _as_number(self, other: Any, operation: str) -> Any:
+        """The operation on this as a number that is computed when the code runs."""
+        if not isinstance(other, int | float | np.generic) and not hasattr(other, "__array_ufunc__"):
+            return NotImplemented
+        number = self.sizes.number
+        return getattr(number(self) if number is not None else self.__index__(), operation)(other)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        number = self.sizes.number or int
+        return getattr(ufunc, method)(*[number(x) if isinstance(x, Dim) else x for x in inputs], **kwargs)
+
+    # ---- text ----------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        parts = []
+        for monomial, c in sorted(self.terms.items(), key=lambda term: (-len(term[0]), term[0])):
+            factors = list(monomial)
+            if abs(c) != 1 or not factors:
+                factors.insert(0, str(abs(c)))
+            parts.append((" - " if c < 0 else " + ") + "*".join(factors))
+        text = "".join(parts)
+        return text[3:] if text.startswith(" + ") else "-" + text[3:]
+
+
+def value_of(n: Any) -> int:
+    """The value that a size has in the call that is compiled."""
+    return n.value if type(n) is Dim else int(n)
+
+
+def is_known(n: Any) -> bool:
+    """Whether a size is a number."""
+    return type(n) is not Dim
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two sizes are equal whatever the symbols are."""
+    if type(a) is Dim and type(b) is Dim:
+        return a.terms == b.terms
+    return is_known(a) and is_known(b) and bool(a == b)
+
+
+def same_shape(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two shapes are, whatever the symbols are."""
+    return len(a) == len(b) and all(map(same, a, b))
+
+
+def provably(a: Any, relation: str, b: Any) -> bool:
+    """Whether `a >= b`, or `a > b`, whatever the symbols are, as far as their least values show."""
+    low, _ = bounds(a - b)
+    return low is not None and (low > 0 if relation == ">" else low >= 0)
+
+
+def minimum(first: Any, *others: Any) -> Any:
+    """The least of sizes, without a guard."""
+    for n in others:
+        first = _extreme("min", first, n)
+    return first
+
+
+def maximum(first: Any, *others: Any) -> Any:
+    for n in others:
+        first = _extreme("max", first, n)
+    return first
+
+
+def aligned(size: Any, unit: int) -> Any:
+    """The least multiple of `unit` that is no less."""
+    return (size + unit - 1) // unit * unit
+
+
+def floordiv(a: Any, b: Any) -> Any:
+    """a // b. What of `a` is a multiple of a number b is divided, the rest is an atom."""
+    if is_known(a) and is_known(b):
+        return a // b
+    sizes = a.sizes if type(a) is Dim else b.sizes
+    if is_known(b):
+        if b == 0:
+            raise ZeroDivisionError("integer division or modulo by zero")
+        terms = _terms(a)
+        whole = {m: c // b for m, c in terms.items()}
+        rest = {m: c - whole[m] * b for m, c in terms.items()}
+        done = _made(sizes, whole, sum(c * _monomial_value(sizes, m) for m, c in whole.items()))
+        left = _made(sizes, rest, value_of(a) - value_of(done) * b)
+        if is_known(left):
+            return done + left // b
+        low, high = bounds(left)
+        if b > 0 and low is not None and high is not None and low // b == high // b:
+            return done + low // b
+        return done + _atom(sizes, "//", left, b)
+    if type(a) is Dim and a.terms == b.terms:
+        return 1 if b > 0 or b < 0 else b  # b is not 0, which is a guard unless it is known
+    quotient = _exact(a, b)
+    if quotient is not None:
+        return quotient
+    return _atom(sizes, "//", a, b)
+
+
+def _exact(a: Any, b: Dim) -> Any:
+    """a / b where b is one term that divides each of a's, else None."""
+    if len(b.terms) != 1 or not _nonzero(b):
+        return None
+    ((divisor, d),) = b.terms.items()
+    terms: dict[Monomial, int] = {}
+    for monomial, c in _terms(a).items():
+        rest = list(monomial)
+        for atom in divisor:
+            if atom not in rest:
+                return None
+            rest.remove(atom)
+        if c % d:
+            return None
+        terms[tuple(rest)] = c // d
+    return _made(b.sizes, terms, value_of(a) // b.value)
+
+
+def _nonzero(b: Dim) -> bool:
+    low, high = bounds(b)
+    return low is not None and low > 0 or high is not None and high < 0
+
+
+def bounds(n: Any) -> tuple[int | None, int | None]:
+    """The least and the largest that a size may be, None where there is no such number."""
+    if is_known(n):
+        return n, n
+    low: int | None = 0
+    high: int | None = 0
+    for monomial, c in n.terms.items():
+        least, most = _monomial_bounds(n.sizes, monomial)
+        if c < 0:
+            least, most = most, least
+        low = None if low is None or least is None else low + c * least
+        high = None if high is None or most is None else high + c * most
+    return low, high
+
+
+def _monomial_bounds(sizes: Sizes, monomial: Monomial) -> tuple[int | None, int | None]:
+    low: int | None = 1
+    high: int | None = 1
+    for atom in monomial:
+        least, most = _atom_bounds(*sizes.atoms[atom]) if atom in sizes.atoms else (LEAST, None)
+        if least is None or least < 0:  # a product of what may have either sign
+            return None, None
+        low = None if low is None else low * least
+        high = None if high is None or most is None else high * most
+    return low, high
+
+
+def _atom_bounds(operator: str, a: Any, b: Any) -> tuple[int | None, int | None]:
+    (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
+    if operator == "//":
+        if low_b is None or low_b <= 0:
+            return None, None
+        low = None if low_a is None else low_a // low_b if low_a < 0 else (0 if high_b is None else low_a // high_b)
+        return low, None if high_a is None else max(high_a // low_b, 0)
+    lows, highs = [low_a, low_b], [high_a, high_b]
+    if operator == "max":
+        return max((n for n in lows if n is not None), default=None), _all(max, highs)
+    return _all(min, lows), min((n for n in highs if n is not None), default=None)
+
+
+def _all(choose: Callable[[Iterable[int]], int], numbers: Sequence[int | None]) -> int | None:
+    known = [n for n in numbers if n is not None]
+    return choose(known) if len(known) == len(numbers) else None
+
+
+def _is_size(n: Any) -> bool:
+    return type(n) in (int, Dim) or isinstance(n, np.integer) and not isinstance(n, np.timedelta64)
+
+
+def _terms(n: Any) -> Mapping[Monomial, int]:
+    return n.terms if type(n) is Dim else {(): int(n)} if n else {}
+
+
+def _made(sizes: Sizes, terms: dict[Monomial, int], value: int) -> Any:
+    terms = {m: c for m, c in terms.items() if c}
+    if not terms or len(terms) == 1 and () in terms:
+        return terms.get((), 0)
+    return Dim(sizes, terms, value)
+
+
+def _atom(sizes: Sizes, operator: str, a: Any, b: Any) -> Dim:
+    text = f"({_inner(a)} // {_inner(b)})" if operator == "//" else f"{operator}({a}, {b})"
+    sizes.atoms.setdefault(text, (operator, a, b))
+    return Dim(sizes, {(text,): 1}, _value(operator, value_of(a), value_of(b)))
+
+
+def _inner(n: Any) -> str:
+    text = repr(n)
+    return text if text.isidentifier() or text.isdigit() else f"({text})"
+
+
+def _value(operator: str, a: int, b: int) -> int:
+    return a // b if operator == "//" else min(a, b) if operator == "min" else max(a, b)
+
+
+def _monomial_value(sizes: Sizes, monomial: Monomial) -> int:
+    out = 1
+    for atom in monomial:
+        found = sizes.atoms.get(atom)
+        out *= sizes.values[atom] if found is None else _value(found[0], *map(value_of, found[1:]))
+    return out
+
+
+def _extreme(name: str, a: Any, b: Any) -> Any:
+    if is_known(a) and is_known(b):
+        return min(a, b) if name == "min" else max(a, b)
+    low, high = bounds(a - b)
+    if low is not None and low >= 0:
+        return b if name == "min" else a
+    if high is not None and high <= 0:
+        return a if name == "min" else b
+    return _atom(a.sizes if type(a) is Dim else b.sizes, name, a, b)
+
+
+def _positive(difference: Any) -> bool:
+    """Whether it is, which is a guard unless it is known."""
+    if is_known(difference):
+        return bool(difference > 0)
+    low, high = bounds(difference)
+    if low is not None and low > 0:
+        return True
+    if high is not None and high <= 0:
+        return False
+    positive: bool = difference.value > 0
+    difference.sizes.note(">" if positive else "<=", difference)
+    return positive
+
+
+def _signed(difference: Dim) -> Dim:
+    """Of a difference and its negative always the same one, for guards that say `== 0`."""
+    first = min(difference.terms)
+    return difference if difference.terms[first] > 0 else Dim(difference.sizes, {
+        m: -c for m, c in difference.terms.items()}, -difference.value)  # fmt: skip
