@@ -21,7 +21,20 @@ from weft.codegen import accumulate
 from weft.codegen.around import copy_around, fill_behind
 from weft.codegen.checks import Checks
 from weft.codegen.contraction import contracted
-from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var, with_sizes
+from weft.codegen.kernel import (
+    Affine,
+    Buffer,
+    Compute,
+    For,
+    Index,
+    Kernel,
+    Load,
+    Share,
+    Statement,
+    Store,
+    var,
+    with_sizes,
+)
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NoReturn
 
@@ -135,8 +135,8 @@ class Trace:
     """
 
     __slots__ = ("serial", "builder", "region", "active", "sources", "guards", "arrays", "examined", "overwritten",
-                 "lifted", "constants", "numbers", "extents", "ranges", "rowmajor", "journal", "tried", "variables", "compiled",
-                 "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
+                 "lifted", "constants", "numbers", "extents", "ranges", "rowmajor", "journal", "tried", "variables",
+                 "compiled", "seeded", "warned", "_known", "_made", "_numbered")  # fmt: skip
 
     def __init__(self, name: str = "main", region: bool = False, compiled: bool = False) -> None:
         self.serial = next(_SERIAL)
@@ -271,8 +271,7 @@ class Trace:
     def finish(self, outputs: Sequence[Value]) -> Graph:
         """End the capture."""
         self.active = False
-        graph = self.builder.finish(outputs)
-        return Graph(graph.name, graph.inputs, self.ops_for(graph.outputs), graph.outputs)
+        return replace(self.builder.finish(outputs), ops=self.ops_for(outputs))
 
     def ops_for(self, outputs: Sequence[Value]) -> tuple[Op, ...]:
         """The ops, without those that only a failed try has asked for, and numbers that were met on the way."""
@@ -359,10 +358,8 @@ class Trace:
         """The ops, in order, and the inputs that `value` depends on and that are not known yet."""
         ops = self.builder.ops
         self._number()
-        wanted: set[int] = set()
         inputs: list[Value] = []
-        seen: set[Value] = set()
-        stack = [value]
+        wanted, seen, stack = set[int](), set[Value](), [value]
         while stack:
             v = stack.pop()
             if v in seen or v in self._known:

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.frontend.errors import IndexingError, ShapeError, UnsupportedError, message
-from weft.frontend.lengths import Length, add, agreed, from_start, i64, least, most, place_of, room_between, same, sub
+from weft.frontend.lengths import Length, add, agreed, from_start, i64, least, most, place_of, room_between, sub
 from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
 from weft.ir import ops
+from weft.ir.dims import same
 
 Extent = Tracer | None  # of an axis: None where it does not move
 m = ops.movement
@@ -47,7 +48,7 @@ def moving(x: Tracer, extents: Sequence[Extent]) -> Tracer:
 
 def extent_of(n: Length, room: int, exact: bool = False) -> Extent:
     """A length as `shape` shows it: Python's integer, or a tracer of one. exact: it is `room` unless it is cut off."""
-    if isinstance(n, int):
+    if not isinstance(n, Tracer):
         return None
     found = Tracer(n.home, n.value, int)
     found.room = room, exact

@@ -7,12 +7,13 @@ A slice's bounds are clipped as Python clips them; `passes.ranges` takes the cli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from weft.frontend.capture import Trace
 from weft.frontend.tracer import Tracer, cast, constant, emit
 from weft.ir import ops
+from weft.ir.dims import as_size, bounds, is_known, maximum, minimum, same
 from weft.ir.graph import Value
 from weft.ir.opdef import OpDef
 
@@ -21,22 +22,13 @@ e = ops.elementwise
 DIFFER = "operands could not be broadcast together: their lengths differ"
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two dims are known to be equal."""
-    return a is b or (type(a) is int and type(b) is int and a == b)
-
-
-def same_shape(a: Sequence[Any], b: Sequence[Any]) -> bool:
-    return len(a) == len(b) and all(map(same, a, b))
-
-
 def i64(x: Length, like: Tracer) -> Tracer:
-    return constant(like, x, "i64") if isinstance(x, int) else cast(x, "i64")
+    return cast(x, "i64") if isinstance(x, Tracer) else constant(like, x, "i64")
 
 
 def _arithmetic(op: OpDef, python: Callable[[int, int], int]) -> Callable[[Length, Length], Length]:
     def function(a: Length, b: Length) -> Length:
-        if isinstance(a, int) and isinstance(b, int):
+        if not isinstance(a, Tracer) and not isinstance(b, Tracer):
             return python(a, b)
         like = a if isinstance(a, Tracer) else b
         assert isinstance(like, Tracer)
@@ -47,8 +39,8 @@ def _arithmetic(op: OpDef, python: Callable[[int, int], int]) -> Callable[[Lengt
 
 add = _arithmetic(e.add, lambda a, b: a + b)
 sub = _arithmetic(e.sub, lambda a, b: a - b)
-least = _arithmetic(e.minimum, min)
-most = _arithmetic(e.maximum, max)
+least = _arithmetic(e.minimum, minimum)
+most = _arithmetic(e.maximum, maximum)
 
 
 def from_start(index: Tracer, n: Length) -> Tracer:
@@ -59,13 +51,21 @@ def from_start(index: Tracer, n: Length) -> Tracer:
 
 def place_of(s: Length, n: Length, behind: int = 0) -> Length:
     """A bound of a slice as a place in [0, n], as Python clips it; or the place `behind` that."""
-    if isinstance(s, int):
+    if not isinstance(s, Tracer):
         if s < 0:
             return most(add(n, s + behind), 0)
         return least(s + behind, n) if s + behind else 0
     at = add(s, behind) if behind else s
     negative = emit(ops.logic.less, s, constant(s, 0, "i64"))
     return emit(ops.logic.where, negative, i64(most(add(at, n), 0), s), i64(least(at, n), s))
+
+
+def trip_count(start: Any, stop: Any, step: int) -> Any:
+    """How many trips a loop over that range makes; start and stop may be sizes that are symbols."""
+    if is_known(start) and is_known(stop):
+        return len(range(start, stop, step))
+    span = stop - start if step > 0 else start - stop
+    return (span - 1) // abs(step) + 1 if span > 0 else 0
 
 
 def agreed(a: Length, b: Length, problem: str = DIFFER) -> Length:
@@ -122,11 +122,11 @@ Range = tuple[int | None, int | None]  # least and greatest, as far as they are 
 
 def least_of(x: Any) -> int | None:
     """A number that an integer is not below."""
-    return _range(x.home, x.value)[0] if type(x) is Tracer else int(x)
+    return _range(x.home, x.value)[0] if type(x) is Tracer else bounds(as_size(x))[0]
 
 
 def greatest_of(x: Any) -> int | None:
-    return _range(x.home, x.value)[1] if type(x) is Tracer else int(x)
+    return _range(x.home, x.value)[1] if type(x) is Tracer else as_size(x)
 
 
 def _range(trace: Trace, value: Value) -> Range:

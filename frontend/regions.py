@@ -21,7 +21,7 @@ from weft.frontend import tree
 from weft.frontend.arguments import identifier
 from weft.frontend.capture import Abstract, Trace, youngest
 from weft.frontend.errors import ControlFlowError, message
-from weft.frontend.lengths import Range, greatest_of, least_of
+from weft.frontend.lengths import Range, greatest_of, least_of, trip_count
 from weft.frontend.region_parts import (
     Body,
     Key,
@@ -387,9 +387,9 @@ def for_loop(
     checkpoint: int | str | None = None,
 ) -> None:
     """`for i in range(start, stop, step): body(i)`; start and stop may be traced."""
-    known = type(start) is int and type(stop) is int
-    count_of = lambda: len(range(start, stop, step)) if known else trips_of(start, stop, step)  # noqa: E731
-    carry = Carry(state, "the loop", known and len(range(start, stop, step)) > 0, count_of)
+    known = type(start) is not Tracer and type(stop) is not Tracer
+    count_of = lambda: (trip_count if known else trips_of)(start, stop, step)  # noqa: E731
+    carry = Carry(state, "the loop", known and trip_count(start, stop, step) > 0, count_of)
     first, last = (start, stop) if step > 0 else (stop, start)
     most = greatest_of(last)
     index = least_of(first), most if most is None or step < 0 else most - 1

@@ -21,8 +21,9 @@ import numpy as np
 
 from weft.frontend.specialise import Capture, Leaves, guard_key
 from weft.frontend.storage import View
-from weft.ir.dims import LEAST, Dim, Sizes, value_of
-from weft.ir.graph import signature
+from weft.ir.dims import Dim, evaluator, symbol
+from weft.ir.settle import settle_attr, signature
+from weft.ir.sizes import LEAST, Sizes
 
 Shape = tuple[int, ...]
 NAMES = "BNMKLHWPQRST"
@@ -74,21 +75,17 @@ class Form:
 
     def instance(self, values: Mapping[str, int]) -> tuple[Capture, Any]:
         """The capture and the executable for these sizes."""
-        at = self.pattern.sizes.evaluator(values)
+        at = evaluator(self.pattern.sizes, values)
         made = self.made
         places = [tuple(_settled(part, at) for part in place) for place in made.places]
         return replace(made, graph=signature(made.graph, at), places=places), self.executable.at(values)
 
 
 def _settled(x: Any, at: Callable[[Any], int]) -> Any:
-    """A part of a place: Dims in it become numbers."""
-    if isinstance(x, Dim):
-        return at(x)
-    if type(x) is tuple:
-        return tuple(_settled(part, at) for part in x)
+    """A part of a place, of sizes that are numbers."""
     if isinstance(x, View):
-        return View(x.op, {name: _settled(attr, at) for name, attr in x.attrs.items()}, x.starts)
-    return x
+        return View(x.op, {name: settle_attr(attr, at) for name, attr in x.attrs.items()}, x.starts)
+    return tuple(_settled(part, at) for part in x) if type(x) is tuple else settle_attr(x, at)
 
 
 def family_key(leaves: Leaves) -> list[Any]:
@@ -146,7 +143,7 @@ def _pattern(before: Sequence[tuple[Shape, ...]], now: tuple[Shape, ...]) -> Pat
     for ns, places in history.items():
         for i, axis in places:
             known = list(dims[i] or now[i])
-            known[axis] = sizes.symbol(names[ns])
+            known[axis] = symbol(sizes, names[ns])
             dims[i] = tuple(known)
     return Pattern(sizes, dims)
 
@@ -154,8 +151,3 @@ def _pattern(before: Sequence[tuple[Shape, ...]], now: tuple[Shape, ...]) -> Pat
 def _names() -> Iterable[str]:
     yield from NAMES
     yield from (f"S{i}" for i in range(1, 10_000))
-
-
-def hint(pattern: Pattern) -> str:
-    """The symbols, as people read them: `B = 128`."""
-    return ", ".join(f"{name} = {value_of(n)}" for name, n in pattern.sizes.values.items())

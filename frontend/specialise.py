@@ -27,8 +27,8 @@ from weft.frontend.region_parts import Undefined
 from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
 from weft.ir.builder import Builder
-from weft.ir.dims import Sizes
 from weft.ir.graph import Graph, Location, Value
+from weft.ir.sizes import Sizes
 
 Leaves = list[Any]
 Runner = Callable[[Leaves], Any]

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weft.frontend.errors import message
+from weft.frontend.layout import Layout, row_major, stepped
 from weft.ir import ops
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.space import READER
-from weft.ir.types import strides_of
 
 if TYPE_CHECKING:
     from weft.frontend.capture import Trace
@@ -111,47 +111,21 @@ def _undo(trace: Trace, base: Value, view: View, new: Value) -> Value:
     raise ValueError(message("assignment destination is read-only: it is a broadcast view", [base]))
 
 
-def shows_copy(shape: Sequence[int], strides: Any, itemsize: int, path: Sequence[View]) -> bool:
+def shows_copy(shape: Sequence[int], strides: Any, path: Sequence[View]) -> bool:
     """Whether NumPy's last step of `path`, a reshape, copies: the axes to merge don't lie one after another."""
-    *before, last = path
-    if all(v.op is move.reshape for v in before) and strides is None:
+    if all(v.op is move.reshape for v in path) and strides is None:
         return False
-    shown = _strided(tuple(shape), strides, itemsize)
-    for view in before:
-        shown = _step(shown, view)
-    try:
-        np.reshape(shown, last.attrs["shape"], copy=False)
-    except ValueError:
-        return True
-    return False
+    shown: Layout | None = row_major(shape, strides)
+    for view in path:
+        if shown is None:
+            break
+        shown = stepped(shown, view.op, view.attrs)
+    return shown is None
 
 
 def is_relabelling(dims: Sequence[int], others: Sequence[int]) -> bool:
     """Whether only axes of size one come and go: a view however an array lies."""
     return [n for n in dims if n != 1] == [n for n in others if n != 1]
-
-
-def _strided(shape: tuple[int, ...], strides: Any, itemsize: int) -> np.ndarray:
-    """An array of that layout, of one element's memory: nobody may look at its elements."""
-    if strides is None:
-        strides = tuple(itemsize * n for n in strides_of(shape))
-    return np.lib.stride_tricks.as_strided(np.zeros(1, f"V{itemsize}"), shape, strides, writeable=False)
-
-
-def _step(shown: np.ndarray, view: View) -> np.ndarray:
-    attrs = view.attrs
-    if view.op is move.slice_:
-        rows = zip(attrs["start"], attrs["stop"], attrs["step"], strict=True)
-        return shown[tuple(slice(a, b, s) for a, b, s in rows)]
-    if view.op is move.transpose:
-        return shown.transpose(attrs["perm"])
-    if view.op is move.reverse:
-        return np.flip(shown, attrs["axes"])
-    if view.op is move.broadcast:
-        return np.broadcast_to(shown, attrs["shape"])
-    if view.op is move.reshape:
-        return np.reshape(shown, attrs["shape"], copy=False)
-    return shown[tuple(slice(0, n) for n in attrs["sizes"])]  # a dynamic slice: the same strides wherever it starts
 
 
 @dataclass(frozen=True, eq=False, slots=True)

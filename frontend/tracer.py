@@ -277,7 +277,7 @@ def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     if op is ops.movement.reshape:
         if storage.argument and not is_relabelling(base.type.dims, result.type.dims):
             storage.trace.rowmajor.add(storage)  # whether it is a view depends on how the caller's array lies
-        if shows_copy(storage.value.type.dims, storage.strides, base.itemsize, path):
+        if shows_copy(storage.value.type.dims, storage.strides, path):
             return Tracer(trace, result)
     return Tracer(trace, result, None, storage, path)
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, ShapeError, message
-from weft.frontend.lengths import same_shape
 from weft.frontend.numpy_api.registry import UFUNCS, ufunc_rule
 from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call, convert, loop, settle
 from weft.ir import ops
+from weft.ir.dims import same_shape
 from weft.ir.opdef import BY_NUMPY, OpDef
 from weft.ir.types import broadcast_dims
 

@@ -1,7 +1,7 @@
 """Sizes that are not one number: expressions over symbols, which stand where ints do.
 
     sizes = Sizes({"B": 128})           a compilation for B = 128, and for as many other values as possible
-    B = sizes.symbol("B")
+    B = symbol(sizes, "B")
     4 * B + 2, (B + 63) // 64           are `Dim`s;  2 * B - B - B  is the int 0
     B > 100                             True, and from now on a guard: what is made holds for B > 100 only
     B + 1 > B, B != 0                   True of every B (a symbol is at least 2), so no guard
@@ -17,79 +17,24 @@ maxima of expressions that nothing simpler equals. It has one form, so equal pol
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-LEAST = 2  # of a symbol: 0 and 1 are sizes that broadcast, or are empty, and are compiled for
+from weft.ir.sizes import LEAST, Sizes
+
 Monomial = tuple[str, ...]  # atoms by their text, in order
 
 
-class Sizes:
-    """The symbols of one compilation: the value that each has in the call that is compiled, and the guards.
+def _with_size(name: str, compute: Callable[[Any, Any], Any]) -> Any:
+    """The method of that name: `compute` for another size; with any other number what that number's would be."""
 
-    guards: pairs (relation, Dim), read as `dim relation 0`. number: what makes of a Dim a number to compute floats
-    with (the frontend's: a traced one). After `freeze`, no more guards come: what then asks for a number gets the
-    value.
-    """
+    def method(self: Dim, other: Any) -> Any:
+        return compute(self, other) if _is_size(other) else self._as_number(other, name)
 
-    def __init__(self, values: Mapping[str, int]) -> None:
-        self.values = dict(values)
-        self.atoms: dict[str, tuple[str, Any, Any]] = {}  # text -> operator and its operands, of what is no symbol
-        self.guards: dict[tuple[str, Dim], None] = {}
-        self.number: Callable[[Dim], Any] | None = None
-        self.frozen = False
-
-    def symbol(self, name: str) -> Dim:
-        return Dim(self, {(name,): 1}, self.values[name])
-
-    def freeze(self) -> None:
-        self.frozen = True
-        self.number = None
-
-    def note(self, relation: str, difference: Dim) -> None:
-        if not self.frozen:
-            self.guards[relation, difference] = None
-
-    def holds(self) -> Callable[..., bool]:
-        """A function of the symbols' values: whether all guards hold of them."""
-        tests = [f"{name} >= {LEAST}" for name in self.values]
-        tests += [f"{dim!r} {relation} 0" for relation, dim in self.guards]
-        return self._function(" and ".join(tests))
-
-    def at(self, wanted: Sequence[Dim | int]) -> Callable[..., tuple[int, ...]]:
-        """A function of the symbols' values: those of the wanted expressions."""
-        return self._function(f"({''.join(f'{n!r}, ' for n in wanted)})")
-
-    def evaluator(self, values: Mapping[str, int]) -> Callable[[Any], int]:
-        """What gives the value of a size where the symbols have these values."""
-        known: dict[str, int] = dict(values)
-
-        def atom(text: str) -> int:
-            if text not in known:
-                operator, a, b = self.atoms[text]
-                known[text] = _value(operator, at(a), at(b))
-            return known[text]
-
-        def at(n: Any) -> int:
-            if is_known(n):
-                return int(n)
-            total = 0
-            for monomial, c in n.terms.items():
-                for name in monomial:
-                    c *= atom(name)
-                total += c
-            return total
-
-        return at
-
-    def _function(self, body: str) -> Callable[..., Any]:
-        return eval(f"lambda {', '.join(self.values)}: {body}", {"min": min, "max": max})  # type: ignore[no-any-return]
-
-    def pinned(self) -> bool:
-        """Whether the guards leave some symbol the one value only that it has."""
-        return any(relation == "==" for relation, _ in self.guards)
+    return method
 
 
 class Dim:
@@ -108,39 +53,22 @@ class Dim:
 
     # ---- arithmetic ----------------------------------------------------------------------------------
 
-    def __add__(self, other: Any) -> Any:
-        if not _is_size(other):
-            return self._as_number(other, "__add__")
-        terms = dict(self.terms)
-        for monomial, c in _terms(other).items():
-            terms[monomial] = terms.get(monomial, 0) + c
-        return _made(self.sizes, terms, self.value + value_of(other))
-
-    __radd__ = __add__
+    __add__ = __radd__ = _with_size("__add__", lambda a, b: _sum(a, b))
+    __sub__ = _with_size("__sub__", lambda a, b: _sum(a, -1 * b))
+    __rsub__ = _with_size("__rsub__", lambda a, b: _sum(-1 * a, b))
+    __mul__ = __rmul__ = _with_size("__mul__", lambda a, b: _product(a, b))
+    __floordiv__ = _with_size("__floordiv__", lambda a, b: floordiv(a, b))
+    __rfloordiv__ = _with_size("__rfloordiv__", lambda a, b: floordiv(b, a))
+    __mod__ = _with_size("__mod__", lambda a, b: a - floordiv(a, b) * b)
+    __rmod__ = _with_size("__rmod__", lambda a, b: b - floordiv(b, a) * a)
+    __divmod__ = _with_size("__divmod__", lambda a, b: (a // b, a % b))
+    __rdivmod__ = _with_size("__rdivmod__", lambda a, b: (b // a, b % a))
 
     def __neg__(self) -> Any:
         return self * -1
 
-    def __pos__(self) -> Dim:
-        return self
-
-    def __sub__(self, other: Any) -> Any:
-        return self + -1 * other if _is_size(other) else self._as_number(other, "__sub__")
-
-    def __rsub__(self, other: Any) -> Any:
-        return self * -1 + other if _is_size(other) else self._as_number(other, "__rsub__")
-
-    def __mul__(self, other: Any) -> Any:
-        if not _is_size(other):
-            return self._as_number(other, "__mul__")
-        terms: dict[Monomial, int] = {}
-        for a, c in self.terms.items():
-            for b, d in _terms(other).items():
-                monomial = tuple(sorted(a + b))
-                terms[monomial] = terms.get(monomial, 0) + c * d
-        return _made(self.sizes, terms, self.value * value_of(other))
-
-    __rmul__ = __mul__
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
 
     def __pow__(self, other: Any) -> Any:
         if type(other) is not int or other < 0:
@@ -153,32 +81,11 @@ class Dim:
     def __rpow__(self, other: Any) -> Any:
         return other ** self.__index__() if type(other) is int else self._as_number(other, "__rpow__")
 
-    def __floordiv__(self, other: Any) -> Any:
-        return floordiv(self, other) if _is_size(other) else self._as_number(other, "__floordiv__")
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return floordiv(other, self) if _is_size(other) else self._as_number(other, "__rfloordiv__")
-
-    def __mod__(self, other: Any) -> Any:
-        return self - floordiv(self, other) * other if _is_size(other) else self._as_number(other, "__mod__")
-
-    def __rmod__(self, other: Any) -> Any:
-        return other - floordiv(other, self) * self if _is_size(other) else self._as_number(other, "__rmod__")
-
-    def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Any) -> Any:
-        return other // self, other % self
-
     def __truediv__(self, other: Any) -> Any:
         return self._as_number(other, "__truediv__")
 
     def __rtruediv__(self, other: Any) -> Any:
         return self._as_number(other, "__rtruediv__")
-
-    def __abs__(self) -> Any:
-        return self if self >= 0 else -self
 
     # ---- comparisons: each is decided for all sizes, or becomes a guard ----------------------------------
 
@@ -195,17 +102,10 @@ class Dim:
         self.sizes.note("==" if equal else "!=", _signed(difference))
         return equal
 
-    def __lt__(self, other: Any) -> Any:
-        return _positive(other - self) if _is_size(other) else self._as_number(other, "__lt__")
-
-    def __gt__(self, other: Any) -> Any:
-        return _positive(self - other) if _is_size(other) else self._as_number(other, "__gt__")
-
-    def __le__(self, other: Any) -> Any:
-        return not _positive(self - other) if _is_size(other) else self._as_number(other, "__le__")
-
-    def __ge__(self, other: Any) -> Any:
-        return not _positive(other - self) if _is_size(other) else self._as_number(other, "__ge__")
+    __lt__ = _with_size("__lt__", lambda a, b: _positive(b - a))
+    __gt__ = _with_size("__gt__", lambda a, b: _positive(a - b))
+    __le__ = _with_size("__le__", lambda a, b: not _positive(a - b))
+    __ge__ = _with_size("__ge__", lambda a, b: not _positive(b - a))
 
     def __bool__(self) -> bool:
         return not self == 0
@@ -217,6 +117,12 @@ class Dim:
         return self.value
 
     __int__ = __index__
+
+    def bit_length(self) -> int:
+        return self.__index__().bit_length()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.array(self.__index__(), dtype)
 
     def __float__(self) -> float:
         return float(self.__index__())
@@ -245,9 +151,41 @@ class Dim:
         return text[3:] if text.startswith(" + ") else "-" + text[3:]
 
 
+def symbol(sizes: Sizes, name: str) -> Dim:
+    return Dim(sizes, {(name,): 1}, sizes.values[name])
+
+
+def evaluator(sizes: Sizes, values: Mapping[str, int]) -> Callable[[Any], int]:
+    """What gives the value of a size where the symbols have these values."""
+    known: dict[str, int] = dict(values)
+
+    def atom(text: str) -> int:
+        if text not in known:
+            how, a, b = sizes.atoms[text]
+            known[text] = _value(how, at(a), at(b))
+        return known[text]
+
+    def at(n: Any) -> int:
+        if is_known(n):
+            return int(n)
+        total = 0
+        for monomial, c in n.terms.items():
+            for name in monomial:
+                c *= atom(name)
+            total += c
+        return total
+
+    return at
+
+
 def value_of(n: Any) -> int:
     """The value that a size has in the call that is compiled."""
     return n.value if type(n) is Dim else int(n)
+
+
+def as_size(n: Any) -> Any:
+    """A size as it was given: a symbol's expression stays one, all else is an int. Raises TypeError."""
+    return n if type(n) is Dim else operator.index(n)
 
 
 def is_known(n: Any) -> bool:
@@ -259,7 +197,7 @@ def same(a: Any, b: Any) -> bool:
     """Whether two sizes are equal whatever the symbols are."""
     if type(a) is Dim and type(b) is Dim:
         return a.terms == b.terms
-    return is_known(a) and is_known(b) and bool(a == b)
+    return a is b or (type(a) is int and type(b) is int and a == b)
 
 
 def same_shape(a: Sequence[Any], b: Sequence[Any]) -> bool:
@@ -291,6 +229,22 @@ def aligned(size: Any, unit: int) -> Any:
     return (size + unit - 1) // unit * unit
 
 
+def _sum(a: Dim, b: Any) -> Any:
+    terms = dict(a.terms)
+    for monomial, c in _terms(b).items():
+        terms[monomial] = terms.get(monomial, 0) + c
+    return _made(a.sizes, terms, a.value + value_of(b))
+
+
+def _product(a: Dim, b: Any) -> Any:
+    terms: dict[Monomial, int] = {}
+    for one, c in a.terms.items():
+        for other, d in _terms(b).items():
+            monomial = tuple(sorted(one + other))
+            terms[monomial] = terms.get(monomial, 0) + c * d
+    return _made(a.sizes, terms, a.value * value_of(b))
+
+
 def floordiv(a: Any, b: Any) -> Any:
     """a // b. What of `a` is a multiple of a number b is divided, the rest is an atom."""
     if is_known(a) and is_known(b):
@@ -310,8 +264,10 @@ def floordiv(a: Any, b: Any) -> Any:
         if b > 0 and low is not None and high is not None and low // b == high // b:
             return done + low // b
         return done + _atom(sizes, "//", left, b)
-    if type(a) is Dim and a.terms == b.terms:
-        return 1 if b > 0 or b < 0 else b  # b is not 0, which is a guard unless it is known
+    if provably(a, ">=", 0) and provably(b, ">", a):
+        return 0
+    if provably(0, ">", a) and provably(a + b, ">=", 0):
+        return -1
     quotient = _exact(a, b)
     if quotient is not None:
         return quotient
@@ -341,10 +297,25 @@ def _nonzero(b: Dim) -> bool:
     return low is not None and low > 0 or high is not None and high < 0
 
 
+def without(monomial: Monomial, atom: str) -> list[str]:
+    rest = list(monomial)
+    rest.remove(atom)
+    return rest
+
+
 def bounds(n: Any) -> tuple[int | None, int | None]:
     """The least and the largest that a size may be, None where there is no such number."""
     if is_known(n):
         return n, n
+    common = set.intersection(*map(set, n.terms))
+    if common and len(n.terms) > 1:  # B*N - B is B*(N - 1)
+        atom = min(common)
+        terms = {tuple(without(monomial, atom)): c for monomial, c in n.terms.items()}
+        rest, (least, most) = bounds(Dim(n.sizes, terms, 0)), _monomial_bounds(n.sizes, (atom,))
+        if least is not None and least > 0 and rest[0] is not None and rest[0] > 0:
+            return least * rest[0], None if most is None or rest[1] is None else most * rest[1]
+        if least is not None and least > 0 and rest[1] is not None and rest[1] < 0:
+            return None if most is None or rest[0] is None else most * rest[0], least * rest[1]
     low: int | None = 0
     high: int | None = 0
     for monomial, c in n.terms.items():
@@ -368,15 +339,15 @@ def _monomial_bounds(sizes: Sizes, monomial: Monomial) -> tuple[int | None, int 
     return low, high
 
 
-def _atom_bounds(operator: str, a: Any, b: Any) -> tuple[int | None, int | None]:
+def _atom_bounds(how: str, a: Any, b: Any) -> tuple[int | None, int | None]:
     (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
-    if operator == "//":
+    if how == "//":
         if low_b is None or low_b <= 0:
             return None, None
         low = None if low_a is None else low_a // low_b if low_a < 0 else (0 if high_b is None else low_a // high_b)
         return low, None if high_a is None else max(high_a // low_b, 0)
     lows, highs = [low_a, low_b], [high_a, high_b]
-    if operator == "max":
+    if how == "max":
         return max((n for n in lows if n is not None), default=None), _all(max, highs)
     return _all(min, lows), min((n for n in highs if n is not None), default=None)
 
@@ -401,10 +372,10 @@ def _made(sizes: Sizes, terms: dict[Monomial, int], value: int) -> Any:
     return Dim(sizes, terms, value)
 
 
-def _atom(sizes: Sizes, operator: str, a: Any, b: Any) -> Dim:
-    text = f"({_inner(a)} // {_inner(b)})" if operator == "//" else f"{operator}({a}, {b})"
-    sizes.atoms.setdefault(text, (operator, a, b))
-    return Dim(sizes, {(text,): 1}, _value(operator, value_of(a), value_of(b)))
+def _atom(sizes: Sizes, how: str, a: Any, b: Any) -> Dim:
+    text = f"({_inner(a)} // {_inner(b)})" if how == "//" else f"{how}({a}, {b})"
+    sizes.atoms.setdefault(text, (how, a, b))
+    return Dim(sizes, {(text,): 1}, _value(how, value_of(a), value_of(b)))
 
 
 def _inner(n: Any) -> str:
@@ -412,8 +383,8 @@ def _inner(n: Any) -> str:
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
-def _value(operator: str, a: int, b: int) -> int:
-    return a // b if operator == "//" else min(a, b) if operator == "min" else max(a, b)
+def _value(how: str, a: int, b: int) -> int:
+    return a // b if how == "//" else min(a, b) if how == "min" else max(a, b)
 
 
 def _monomial_value(sizes: Sizes, monomial: Monomial) -> int:

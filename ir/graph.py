@@ -196,15 +196,3 @@ def equal(a: Graph, b: Graph, *, names: bool = False) -> bool:
         if not every(zip(p.results, q.results, strict=True), define):
             return False
     return len(a.outputs) == len(b.outputs) and every(zip(a.outputs, b.outputs, strict=True), use)
-
-
-def signature(graph: Graph, at: Callable[[Any], int]) -> Graph:
-    """A graph of the same inputs and outputs, of sizes that are numbers, without ops."""
-    known: dict[Value, Value] = {}
-
-    def settled(v: Value) -> Value:
-        if v not in known:
-            known[v] = Value(v.type.with_dims(tuple(map(at, v.type.dims))), v.name, v.location)
-        return known[v]
-
-    return Graph(graph.name, tuple(map(settled, graph.inputs)), (), tuple(map(settled, graph.outputs)))

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.ir.dims import Dim
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import REGISTRY, IRTypeError
 from weft.ir.ops.control import constant_operands, is_loop
@@ -103,20 +104,24 @@ def _result_problem(op: Op) -> str:
     return next(filter(None, map(_type_problem, have)), "")
 
 
+def _is_dim(d: object) -> bool:
+    return isinstance(d, Dim) or (type(d) is int and d >= 0)
+
+
 def _type_problem(t: TensorType) -> str:
     if t.is_stack and t.dims == ():
         return ""
     if t.dtype not in NAMES:
         return f"{t} has no dtype of weft's"
-    if type(t.dims) is not tuple or any(type(d) is not int or d < 0 for d in t.dims):
-        return f"dims {t.dims!r} are not a tuple of non-negative ints"
+    if type(t.dims) is not tuple or not all(map(_is_dim, t.dims)):
+        return f"dims {t.dims!r} are not a tuple of non-negative ints, or of symbols"
     return ""
 
 
 def _attribute_problem(value: Any) -> str:
     if isinstance(value, tuple):
         return next(filter(None, map(_attribute_problem, value)), "")
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or type(value) in (bool, int, float, str, Dim):
         return ""
     return f"holds a {type(value).__name__}: attributes are numbers, strings, bools, None and tuples of them"
 

@@ -17,9 +17,10 @@ import numpy as np
 from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, TUPLE_ITEMS
 from weft.codegen.step import Step
 from weft.ir.boundary import Boundary
-from weft.ir.dims import value_of
-from weft.ir.graph import Graph, signature
+from weft.ir.dims import evaluator, value_of
+from weft.ir.graph import Graph
 from weft.ir.ops.moving import disagreement
+from weft.ir.settle import signature
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 from weft.runtime.direct import direct, enter, supported
 
@@ -124,7 +125,7 @@ class Executable:
             return self
         if self._table is None:
             self._table = step.sizes[0].sizes.at(step.sizes)
-        evaluate = step.sizes[0].sizes.evaluator(values)
+        evaluate = evaluator(step.sizes[0].sizes, values)
         numbers = step.at(evaluate, np.array(self._table(**values), np.int64))
         return Executable(signature(self._graph, evaluate), numbers, self._taken, self.library, self.stages, evaluate)
 

@@ -11,20 +11,40 @@ from typing import Any
 import numpy as np
 
 import weft
-from weft.frontend.compile import make_compile
+from weft.frontend.decorate import make_compile
+from weft.ir.dims import Dim, evaluator
 from weft.ir.interpret import interpret
+from weft.ir.settle import settle
 from weft.ir.verify import verify
 
 DTYPES = (np.bool_, np.int8, np.uint8, np.int32, np.uint64, np.int64, np.float16, np.float32, np.float64)
 FLOATS = (np.float16, np.float32, np.float64)
 
 
+class Runs:
+    """A graph, run by the interpreter; of symbolic sizes, too, for each of their values."""
+
+    def __init__(self, graph: Any) -> None:
+        self.graph = graph
+
+    def __call__(self, arrays: Any) -> Any:
+        return [np.array(a) for a in interpret(self.graph, arrays, check=True)]
+
+    def at(self, values: Any) -> "Runs":
+        size = next(n for v in self.graph.inputs for n in v.type.dims if isinstance(n, Dim))
+        graph = settle(self.graph, evaluator(size.sizes, values))
+        verify(graph)
+        return Runs(graph)
+
+
 class Interpreted:
     """A `compile_graph` that verifies graphs and runs them by the interpreter."""
 
+    symbolic = True
+
     def __call__(self, graph: Any, donate: Any = frozenset(), label: str = "") -> Any:
         verify(graph)
-        return lambda arrays: [np.array(a) for a in interpret(graph, arrays, check=True)]
+        return Runs(graph)
 
     def lower(self, graph: Any, donate: Any = frozenset(), label: str = "") -> Any:
         return graph
@@ -145,10 +165,37 @@ def agree(function: Callable[..., Any], *samples: Any, ulps: float = 4, either_z
             raise AssertionError(f"{labels[i]}: {got!r}") from got
         same(got, want, exacts[i], sizes[i], ulps, not either_zero, f"interpreted, {labels[i]}")
         fine.append(i)
+        grown_too(function, call, sizes[i], ulps, not either_zero, labels[i])
     if fine:
         gots = weft.compile(lambda calls: [function(*c) for c in calls])([list(calls[i]) for i in fine])
         for i, got in zip(fine, gots, strict=True):
             same(got, wants[i], exacts[i], sizes[i], ulps, not either_zero, f"compiled, {labels[i]}")
+
+
+def grown_too(function: Callable[..., Any], call: Any, size: float, ulps: float, signs: bool, label: str) -> None:
+    """Assert the same of larger arguments, whose sizes are symbols to the function that has met these."""
+    run = interpreted(function)
+    run(*call)
+    for more in (1, 2):
+        larger = tuple(grown(a, more) for a in call)
+        want, exact = outcome(function, *larger), outcome(function, *map(precise, larger))
+        got = outcome(run, *larger)
+        if isinstance(want, Exception):
+            assert isinstance(got, Exception), f"grown by {more}, {label}: {got!r} instead of {want!r}"
+        elif isinstance(got, Exception):
+            raise AssertionError(f"grown by {more}, {label}: {got!r}") from got
+        else:
+            same(got, want, exact, size, ulps, signs, f"grown by {more}, {label}")
+
+
+def grown(x: Any, more: int) -> Any:
+    """An array with more rows, columns and so on, in no other order."""
+    if type(x) is not np.ndarray or not x.size:
+        return x
+    for axis, n in enumerate(x.shape):
+        if n > 1:
+            x = np.take(x, [*range(n), *range(more)], axis)
+    return x
 
 
 def _size(array: Any) -> float:

@@ -232,6 +232,9 @@ class _Maker:
     def op_constant(self) -> None:
         self.emit("constant", value=self.array(self.rnd.choice(self.dtypes), self.shape()))
 
+    def op_extent(self) -> None:
+        self.emit("extent", size=self.rnd.randint(0, 100))
+
     def op_iota(self) -> None:
         shape = self.shape(low=1)
         self.emit("iota", shape=shape, axis=self.rnd.randrange(len(shape)), dtype=self.rnd.choice(self.dtypes))

@@ -10,7 +10,7 @@ import pytest
 
 import weft
 from weft import errors
-from weft.frontend.compile import make_compile
+from weft.frontend.decorate import make_compile
 from weft.ir.interpret import interpret
 from weft.ir.verify import verify
 

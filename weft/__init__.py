@@ -61,7 +61,7 @@ _WHERE = {
 
 def __getattr__(name: str) -> Any:
     if name == "compile":
-        from weft.frontend.compile import make_compile
+        from weft.frontend.decorate import make_compile
         from weft.pipeline import compile_graph
 
         value: Any = make_compile(compile_graph)

@@ -161,6 +161,7 @@ class Pipeline:
     """What the frontend is handed: compile a graph, or show its stages. Its `watcher`, if any, looks on."""
 
     watcher: Watcher | None = None
+    symbolic = True  # sizes may be symbols (`weft.ir.dims`): what it makes has `at(values)`
 
     def __call__(self, graph: Graph, donate: Donate = (), label: str = "") -> Any:
         stages = Stages(graph, donate, label)

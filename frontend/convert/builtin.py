@@ -71,7 +71,7 @@ def _where(test: Any, a: Any, b: Any) -> Any:
 
 
 def _len(x: Any) -> Any:
-    return x.shape[0] if type(x) is Tracer and x.extents is not None else len(x)
+    return x.shape[0] if type(x) is Tracer and x.shape else len(x)
 
 
 def _sum(iterable: Any, /, start: Any = 0) -> Any:

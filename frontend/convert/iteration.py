@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import ArgumentError, message
+from weft.frontend.lengths import trip_count
 from weft.frontend.tracer import Tracer, as_tracer
+from weft.ir.dims import Dim
 from weft.ir.ops.control import AGAIN, is_checkpoint
 
 Number = Any  # an int, or a weak tracer of one
@@ -37,7 +39,7 @@ class Series:
 
     @property
     def trips(self) -> int:
-        return len(range(self.start, self.stop, self.step))
+        return trip_count(self.start, self.stop, self.step)
 
     def __iter__(self) -> Iterator[Any]:
         return (self.at(i) for i in range(int(self.start), int(self.stop), self.step))
@@ -113,7 +115,7 @@ def item(array: Any, i: Any) -> Any:
 
 def range_(*bounds: Any) -> Any:
     """`range`, of traced numbers too (its step has to be known)."""
-    if not any(type(b) is Tracer for b in bounds):
+    if not any(type(b) in (Tracer, Dim) for b in bounds):
         return range(*bounds)
     start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
     return Series(start, stop, step.__index__(), lambda i: i)

@@ -18,6 +18,7 @@ from weft.frontend.numpy_api.moves import expanded, first_tracer, flat, iota, mo
 from weft.frontend.numpy_api.registry import implements, method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit
 from weft.ir import ops
+from weft.ir.dims import maximum, minimum
 
 e, lg = ops.elementwise, ops.logic
 
@@ -33,7 +34,7 @@ def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tracer:
         raise ShapeError(message("axis1 and axis2 cannot be the same", [x.value]))
     k = operator.index(offset)
     down, right = max(-k, 0), max(k, 0)
-    n = max(0, min(x.shape[i] - down, x.shape[j] - right))
+    n = maximum(0, minimum(x.shape[i] - down, x.shape[j] - right))
     along = [_from(iota(x, n), start) for _, start in sorted([(i, down), (j, right)])]
     return moved(emit(ops.index.gather, x, *along, axes=tuple(sorted((i, j)))), 0, x.ndim - 2)
 

@@ -25,6 +25,7 @@ from weft.frontend.numpy_api.registry import implements
 from weft.frontend.tracer import Tracer, cast, common_dtype, emit
 from weft.frontend.ufunc_rules import truth
 from weft.ir import ops
+from weft.ir.dims import value_of
 
 Label = Any  # a letter, an int, or ("...", n): the nth axis from the right of those under an ellipsis
 Labels = tuple[Label, ...]
@@ -166,7 +167,7 @@ def _simple(x: Tracer, own: Labels, sizes: dict[Label, int]) -> Term:
 
 def _stand_in(shape: Sequence[int]) -> np.ndarray:
     """An array of that shape that takes no memory."""
-    return np.broadcast_to(np.zeros(()), tuple(shape))
+    return np.broadcast_to(np.zeros(()), tuple(map(value_of, shape)))
 
 
 def _path(terms: list[Term], wanted: Labels, sizes: dict[Label, int], optimize: Any) -> list[tuple[int, ...]]:

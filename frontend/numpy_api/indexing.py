@@ -13,7 +13,6 @@ IndexError when the compiled code has run (see the op `bound`). Traced ints alon
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 
 from weft.frontend.errors import IndexingError, message
 from weft.frontend.extents import Part, element, moves, part_of, window
-from weft.frontend.lengths import from_start, same, same_shape
+from weft.frontend.lengths import from_start
 from weft.frontend.numpy_api.moves import (
     find_tracer,
     known_array,
@@ -37,6 +36,7 @@ from weft.frontend.numpy_api.moves import (
 from weft.frontend.numpy_api.registry import method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.ir import ops
+from weft.ir.dims import Dim, as_size, same, same_shape
 from weft.ir.types import broadcast_dims
 
 
@@ -113,7 +113,7 @@ def _window(x: Tracer, placed: Sequence[Placed]) -> Tracer:
 
 
 def _start(x: Tracer, e: Any, like: Tracer, axis: int) -> Tracer:
-    return constant(like, e, "i64") if isinstance(e, int) else bounded(cast(e, "i64"), x.shape[axis], axis)
+    return constant(like, e, "i64") if isinstance(e, int | Dim) else bounded(cast(e, "i64"), x.shape[axis], axis)
 
 
 def _part(x: Tracer, e: Any, axis: int) -> Part:
@@ -123,7 +123,7 @@ def _part(x: Tracer, e: Any, axis: int) -> Part:
     n = x.shape[axis]
     if type(n) is Tracer:
         return element(cast(e, "i64") if type(e) is Tracer else constant(n, e, "i64"), n, x.type.dims[axis], axis)
-    return Part(e if isinstance(e, int) else bounded(cast(e, "i64"), n, axis), 1, 1)
+    return Part(e if isinstance(e, int | Dim) else bounded(cast(e, "i64"), n, axis), 1, 1)
 
 
 def _element(e: Any, x: Tracer) -> Any:
@@ -140,7 +140,7 @@ def _element(e: Any, x: Tracer) -> Any:
     if type(e) is Tracer or isinstance(e, np.ndarray):
         return _array(e, x)
     if not isinstance(e, list | tuple | range) and hasattr(e, "__index__"):
-        return operator.index(e)
+        return as_size(e)
     array = np.array(e)
     if not array.size and isinstance(e, list | tuple):
         array = array.astype(np.int64)
@@ -189,9 +189,9 @@ def _placed(x: Tracer, elements: Sequence[Any]) -> list[Placed]:
             axis += e.array.ndim
         else:
             n = x.shape[axis]
-            if type(n) is not Tracer and (isinstance(e, int) or (isinstance(e, np.ndarray) and not e.ndim)):
+            if type(n) is not Tracer and (isinstance(e, int | Dim) or (isinstance(e, np.ndarray) and not e.ndim)):
                 check_range(e, n, axis, x)
-            placed.append((axis, e % n if isinstance(e, int) and type(n) is not Tracer else e))
+            placed.append((axis, e % n if isinstance(e, int | Dim) and type(n) is not Tracer else e))
             axis += 1
     return placed
 
@@ -254,7 +254,7 @@ def sliced_by(x: Tracer, placed: Sequence[Placed]) -> Tracer:
     cuts = []
     for axis, e in placed:
         if axis is not None:
-            cuts.append(e if isinstance(e, slice) else slice(e, e + 1) if isinstance(e, int) else slice(None))
+            cuts.append(e if isinstance(e, slice) else slice(e, e + 1) if isinstance(e, int | Dim) else slice(None))
     return sliced(x, cuts)
 
 

@@ -5,6 +5,7 @@ All are one concatenation of reshaped parts, or slices.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -191,7 +192,7 @@ def resize(a: Any, new_shape: Any) -> Tracer:
     """x's elements over and over, as many as the new shape has."""
     x = flat(one(a))
     shape = integers(new_shape)
-    size = int(np.prod(shape, dtype=np.int64))
+    size = math.prod(shape)
     if any(d < 0 for d in shape):
         raise ShapeError(message("all elements of `new_shape` must be non-negative", [x.value]))
     if not x.size:

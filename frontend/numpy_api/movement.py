@@ -5,6 +5,7 @@ Functions that give a view of their argument in NumPy give one here (see `storag
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -189,7 +190,7 @@ def size(a: Tracer, axis: Any = None) -> int:
     if axis is None:
         return a.size
     axes = axis if isinstance(axis, tuple) else (axis,)
-    return int(np.prod([a.shape[normal_axis(i, a)] for i in axes], dtype=np.int64))
+    return math.prod(a.shape[normal_axis(i, a)] for i in axes)
 
 
 # Orders of axes.

@@ -15,9 +15,9 @@ import numpy as np
 from weft.frontend.errors import ConcretizationError, IndexingError, ShapeError, UnsupportedError, message
 from weft.frontend.extents import cut as cut_moving
 from weft.frontend.extents import moves
-from weft.frontend.lengths import same_shape
 from weft.frontend.tracer import Tracer, as_tracer, emit, emit_source, full
 from weft.ir import ops
+from weft.ir.dims import as_size, is_known, same, same_shape
 
 m = ops.movement
 Shape = tuple[int, ...]
@@ -84,8 +84,8 @@ def by_numpy(function: Any, *arguments: Any) -> Any:
 def integers(given: Any) -> Shape:
     """An int, or a sequence of them, as a tuple of Python ints."""
     if isinstance(given, list | tuple | np.ndarray) and np.ndim(given):
-        return tuple(operator.index(g) for g in given)
-    return (operator.index(given),)
+        return tuple(map(as_size, given))
+    return (as_size(given),)
 
 
 def reshaped(x: Tracer, shape: Sequence[int]) -> Tracer:
@@ -135,15 +135,37 @@ def sliced(x: Tracer, slices: Sequence[slice]) -> Tracer:
         return cut_moving(x, slices)
     bounds, backwards = [], []
     for axis, (s, n) in enumerate(zip(slices, x.type.dims, strict=True)):
-        places = range(n)[s]
-        if places.step < 0:
+        start, count, step = clipped(s, n)
+        if step < 0:
             backwards.append(axis)
-            places = places[::-1]
-        bounds.append((places[0], places[-1] + 1, places.step) if places else (0, 0, 1))
-    if any(b != (0, n, 1) for b, n in zip(bounds, x.type.dims, strict=True)):
+            start, step = start + (count - 1) * step, -step
+        bounds.append((0, 0, 1) if same(count, 0) else (start, start + (count - 1) * step + 1, step))
+    if not all(same_shape(b, (0, n, 1)) for b, n in zip(bounds, x.type.dims, strict=True)):
         start, stop, step = zip(*bounds, strict=True)
         x = emit(m.slice_, x, start=start, stop=stop, step=step)
     return reversed_(x, backwards)
+
+
+def clipped(s: slice, n: Any) -> tuple[Any, Any, int]:
+    """The first place that a slice of n elements has, how many, and the step from one to the next. Sizes may be
+    symbols: how they compare is then a guard."""
+    step = 1 if s.step is None else operator.index(s.step)
+    if all(is_known(part) for part in (s.start, s.stop, n)):
+        places = range(n)[s]
+        return (places[0], len(places), places.step) if places else (0, 0, 1)
+    first, last = (0, n) if step > 0 else (n - 1, -1)
+    start, stop = (
+        end if part is None else _clip(as_size(part), n, step > 0) for part, end in ((s.start, first), (s.stop, last))
+    )
+    span = stop - start if step > 0 else start - stop
+    return (start, (span - 1) // abs(step) + 1, step) if span > 0 else (0, 0, 1)
+
+
+def _clip(place: Any, n: Any, forwards: bool) -> Any:
+    """A bound of a slice, from the start: in [0, n], or backwards in [-1, n - 1]."""
+    place = place + n if place < 0 else place
+    low, high = (0, n) if forwards else (-1, n - 1)
+    return low if place < low else high if place > high else place
 
 
 def reversed_(x: Tracer, axes: Sequence[int]) -> Tracer:

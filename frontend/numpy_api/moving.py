@@ -24,10 +24,11 @@ from weft.frontend.extents import (
     moving,
     with_extents,
 )
-from weft.frontend.lengths import agreed, most, same, same_shape
+from weft.frontend.lengths import agreed, most
 from weft.frontend.numpy_api.registry import METHODS, method
 from weft.frontend.tracer import Tracer, emit, emit_plain, view_before
 from weft.ir import ops
+from weft.ir.dims import same, same_shape
 from weft.ir.opdef import OpDef
 from weft.ir.ops.linalg import free_axes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +29,7 @@ from weft.frontend.numpy_api.moves import (
 from weft.frontend.numpy_api.registry import implements, method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, promote
 from weft.ir import ops
+from weft.ir.dims import as_size
 from weft.ir.types import broadcast_dims
 
 e, lg = ops.elementwise, ops.logic
@@ -189,14 +190,14 @@ def _strides(shape: Sequence[int], order: str) -> list[int]:
     if order not in ("C", "F"):
         raise ValueError(message("only 'C' or 'F' order is permitted"))
     sizes = list(shape) if order == "F" else list(shape)[::-1]
-    steps = [int(np.prod(sizes[:i], dtype=np.int64)) for i in range(len(sizes))]
+    steps = [math.prod(sizes[:i]) for i in range(len(sizes))]
     return steps if order == "F" else steps[::-1]
 
 
 @implements(np.ravel_multi_index)
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Tracer:
     """Traced indices are taken to be in range; mode "wrap" and "clip" bring them there."""
-    shape = tuple(operator.index(d) for d in dims)
+    shape = tuple(map(as_size, dims))
     like = first_tracer(multi_index)
     index = arrays(*[as_tracer(i, like) for i in multi_index])
     modes = mode if isinstance(mode, tuple) else (mode,) * len(shape)
@@ -215,7 +216,7 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: s
 @implements(np.unravel_index)
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Tracer, ...]:
     """Traced indices are taken to be in range."""
-    sizes = (operator.index(shape),) if np.ndim(shape) == 0 else tuple(operator.index(d) for d in shape)
+    sizes = tuple(map(as_size, shape)) if isinstance(shape, list | tuple) else (as_size(shape),)
     i = cast(one(indices), "i64")
     found = []
     for n, step in zip(sizes, _strides(sizes, order), strict=True):

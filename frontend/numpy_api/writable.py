@@ -16,6 +16,7 @@ from weft.frontend.capture import supported_dtype, youngest
 from weft.frontend.errors import DTypeError
 from weft.frontend.numpy_api.registry import FUNCTIONS
 from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, detached, full
+from weft.ir.dims import as_size
 
 _FILLED = {np.zeros: 0, np.ones: 1, np.empty: 0}
 _LIKE = {np.zeros_like: 0, np.ones_like: 1, np.empty_like: 0}
@@ -52,10 +53,10 @@ def owned(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape in Python's ints; traced numbers become guards."""
     if isinstance(shape, list | tuple):
-        return tuple(n.__index__() for n in shape)
+        return tuple(map(as_size, shape))
     if isinstance(shape, np.ndarray):
         return tuple(int(n) for n in shape)
-    return (shape.__index__(),)
+    return (as_size(shape),)
 
 
 def _filled(like: Tracer, number: int, shape: Any, dtype: Any = float, **ignored: Any) -> Any:

@@ -8,6 +8,7 @@ batch=((), ()), contract=((1,), (0,)).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,8 @@ def _dot(a: np.ndarray, b: np.ndarray, batch: Axes, contract: Axes) -> np.ndarra
     bt = b.transpose(*batch[1], *contract[1], *fb)
     nb = at.shape[: len(batch[0])]
     m, n = at.shape[len(nb) : len(nb) + len(fa)], bt.shape[len(nb) + len(contract[1]) :]
-    k = int(np.prod(at.shape[len(nb) + len(fa) :], dtype=np.int64))
-    size = lambda dims: int(np.prod(dims, dtype=np.int64))  # noqa: E731
+    k = math.prod(at.shape[len(nb) + len(fa) :])
+    size = math.prod
     with np.errstate(all="ignore"):
         out = np.matmul(at.reshape(*nb, size(m), k), bt.reshape(*nb, k, size(n)))
     return np.asarray(out).reshape((*nb, *m, *n))

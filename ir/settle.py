@@ -1,0 +1,50 @@
+"""Graphs of symbolic sizes (`weft.ir.dims`) with the symbols replaced by numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weft.ir.dims import Dim
+from weft.ir.graph import Graph, Op, Value
+
+Evaluate = Callable[[Any], int]  # of a size, see `Sizes.evaluator`
+
+
+def settle(graph: Graph, at: Evaluate) -> Graph:
+    """The graph whose sizes are all numbers."""
+    return _settled(graph, at, lambda op: True)
+
+
+def signature(graph: Graph, at: Evaluate) -> Graph:
+    """A graph of the same inputs and outputs, of sizes that are numbers, without ops."""
+    return _settled(graph, at, lambda op: False)
+
+
+def settle_attr(x: Any, at: Evaluate) -> Any:
+    """An attribute, or a part of one."""
+    if isinstance(x, Dim):
+        return at(x)
+    return type(x)(settle_attr(part, at) for part in x) if type(x) in (tuple, list) else x
+
+
+def _settled(graph: Graph, at: Evaluate, keep: Callable[[Op], bool]) -> Graph:
+    known: dict[Value, Value] = {}
+
+    def of(v: Value) -> Value:
+        if v not in known:
+            known[v] = Value(v.type.with_dims(tuple(map(at, v.type.dims))), v.name, v.location)
+        return known[v]
+
+    ops = [
+        Op(
+            op.kind,
+            tuple(map(of, op.operands)),
+            {name: settle_attr(attr, at) for name, attr in op.attrs.items()},
+            tuple(settle(region, at) for region in op.regions),
+            tuple(map(of, op.results)),
+        )
+        for op in graph.ops
+        if keep(op)
+    ]
+    return Graph(graph.name, tuple(map(of, graph.inputs)), tuple(ops), tuple(map(of, graph.outputs)))
