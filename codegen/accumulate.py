@@ -35,7 +35,7 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.scalar import Scalar, expression
 from weft.codegen.scope import Scope
-from weft.ir.dims import same
+from weft.ir.dims import may_exceed, same
 from weft.ir.graph import Op
 from weft.ir.opdef import REGISTRY
 from weft.ir.space import ARG
@@ -247,7 +247,7 @@ class Rows:
         def others(low_column: Affine, high_column: Affine) -> For:
             return For(chunk, Affine(1), Affine(low.chunks), [For(column, low_column, high_column, body, vector=True)])
 
-        if self.columns <= size:
+        if not may_exceed(self.columns, size):
             top.statements.append(others(start, stop))
             return
         block, end = self.names.fresh("b"), self.names.fresh("e")

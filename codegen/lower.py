@@ -42,7 +42,7 @@ from weft.codegen.segments import cut
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
 from weft.codegen.tiling import THREADS, Tiling
-from weft.ir.dims import maximum, minimum, same
+from weft.ir.dims import maximum, may_exceed, minimum, same
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.space import is_free, is_relabel, leaves
@@ -287,7 +287,7 @@ class Lowering:
         stop = self.end(name, stop, scope)
         size = self.tiling.block
         nested = len(self.cols) > 1 and not self.tiling.nests
-        blocked = bool(partial.wide) and (nested or self.accumulators.columns > size)
+        blocked = bool(partial.wide) and (nested or may_exceed(self.accumulators.columns, size))
         run = Scope([], {}, scope, loop)  # what surrounds the innermost loop
         body = Scope([], {}, run, loop)
         if blocked:
@@ -300,10 +300,10 @@ class Lowering:
                 text = self.value(op.result, body)
                 stores.append(Store(self.out_of[op.result], op.result.dtype, self.place(op.result), text))
         body.statements += stores
-        if blocked and count > size:
+        if blocked and may_exceed(count, size):
             block, end = self.names.fresh("b"), self.names.fresh("e")
             limit = var(block) + size
-            if start.terms or stop.terms or (stop.const - start.const) % size:
+            if start.terms or stop.terms or not same((stop.const - start.const) % size, 0):
                 run.statements.append(Index(end, "min", limit, stop))
                 limit = var(end)
             run.statements += self._cut(For(name, var(block), limit, body.statements, vector=True), count)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.ir.sizes import LEAST, Sizes
+from weft.ir.sizes import LEAST, MOST, Sizes
 
 Monomial = tuple[str, ...]  # atoms by their text, in order
 
@@ -211,6 +211,12 @@ def provably(a: Any, relation: str, b: Any) -> bool:
     return low is not None and (low > 0 if relation == ">" else low >= 0)
 
 
+def may_exceed(n: Any, most: int) -> bool:
+    """Whether a size may be larger than a number."""
+    _, high = bounds(n)
+    return high is None or high > most
+
+
 def minimum(first: Any, *others: Any) -> Any:
     """The least of sizes, without a guard."""
     for n in others:
@@ -318,6 +324,13 @@ def bounds(n: Any) -> tuple[int | None, int | None]:
             return None if most is None or rest[0] is None else most * rest[0], least * rest[1]
     low: int | None = 0
     high: int | None = 0
+    for monomial, c in n.terms.items() if len(n.terms) > 1 else ():
+        how, a, k = n.sizes.atoms.get(monomial[0], ("", 0, 0)) if len(monomial) == 1 else ("", 0, 0)
+        if how == "//" and is_known(k) and k > 0:  # (a - k + 1)/k <= a//k <= a/k
+            rest = _made(n.sizes, {m: k * d for m, d in n.terms.items() if m != monomial}, 0)
+            ends = [bounds(rest + c * (a - k + 1 if c < 0 else a)), bounds(rest + c * (a if c < 0 else a - k + 1))]
+            low, high = ends[1][0], ends[0][1]
+            return None if low is None else -(-low // k), None if high is None else high // k
     for monomial, c in n.terms.items():
         least, most = _monomial_bounds(n.sizes, monomial)
         if c < 0:
@@ -331,7 +344,7 @@ def _monomial_bounds(sizes: Sizes, monomial: Monomial) -> tuple[int | None, int 
     low: int | None = 1
     high: int | None = 1
     for atom in monomial:
-        least, most = _atom_bounds(*sizes.atoms[atom]) if atom in sizes.atoms else (LEAST, None)
+        least, most = _atom_bounds(*sizes.atoms[atom]) if atom in sizes.atoms else (LEAST, MOST)
         if least is None or least < 0:  # a product of what may have either sign
             return None, None
         low = None if low is None else low * least

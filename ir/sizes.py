@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from weft.ir.dims import Dim
 
 LEAST = 2  # of a symbol: 0 and 1 are sizes that broadcast, or are empty, and are compiled for
+MOST = 1 << 40
 
 
 class Sizes:
@@ -36,7 +37,7 @@ class Sizes:
 
     def holds(self) -> Callable[..., bool]:
         """A function of the symbols' values: whether all guards hold of them."""
-        tests = [f"{name} >= {LEAST}" for name in self.values]
+        tests = [f"{LEAST} <= {name} <= {MOST}" for name in self.values]
         tests += [f"{dim!r} {relation} 0" for relation, dim in self.guards]
         return self._function(" and ".join(tests))
 
@@ -49,4 +50,4 @@ class Sizes:
 
     def pinned(self) -> bool:
         """Whether the guards leave some symbol the one value only that it has."""
-        return any(relation == "==" for relation, _ in self.guards)
+        return any(relation == "==" and len(dim.terms.keys() - {()}) == 1 for relation, dim in self.guards)

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weft.ir.dims import same
+from weft.ir.dims import same, value_of
 from weft.ir.graph import Op, Value
 
 Axes = tuple["int | None", ...]
@@ -338,7 +338,7 @@ def _split(
     """Try one inner set; fills in the space and returns True when the group can run that way."""
     every = frozenset(range(len(space.extent)))
     outer = every - inner
-    if not outer and space.size() > ONE_ROW:
+    if not outer and value_of(space.size()) > ONE_ROW:
         return False
     late: set[Value] = set()  # ready only after all rows
     steady: set[Value] = set()

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Bounds, bounds
 from weft.ir.opdef import REGISTRY, OpDef
@@ -48,7 +49,7 @@ class Window:
     @property
     def most(self) -> bool:
         """Is it so large a part of its array that writing all of it anew costs little more?"""
-        return not self.length and 2 * self.part.type.size >= self.base.type.size
+        return not self.length and 2 * value_of(self.part.type.size) >= value_of(self.base.type.size)
 
     def reads(self, op: Op) -> bool:
         """Does this op read just what the window writes?"""

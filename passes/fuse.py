@@ -21,6 +21,7 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from weft.ir.dims import same, same_shape, value_of
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
 from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, is_alone, leaves
@@ -66,7 +67,8 @@ class _Group:
     def alike(self, other: _Group) -> bool:
         """Are both elementwise and of one shape, and neither reads the other through movement?"""
         moved = self.through_free & other.members or other.through_free & self.members
-        return self.shape is not None and self.shape == other.shape and not moved
+        shaped = self.shape is not None and other.shape is not None
+        return shaped and same_shape(self.shape, other.shape) and not moved
 
     def joined(self, other: _Group) -> _Group:
         members, ahead = self.members | other.members, self.ahead | other.ahead
@@ -115,7 +117,7 @@ class _Fuser:
             for v in self._overwritten(i):
                 for j in self.users[v]:
                     part = self.ops[j]
-                    if j < i and part.kind.name in WINDOW_READS and part.result.type.size * SMALL_PART <= v.type.size:
+                    if j < i and part.kind.name in WINDOW_READS and _is_small(part.result, v):
                         if max(self._readers(j), default=j) > i or self._feeds(j, i):
                             found.add(j)
         return found
@@ -126,7 +128,7 @@ class _Fuser:
         if op.kind.name not in WINDOWS:
             return False
         w = window(op)
-        if part.result.type.size * SMALL_PART > w.part.type.size or w.reads(part) or w.apart(part):
+        if not _is_small(part.result, w.part) or w.reads(part) or w.apart(part):
             return False
         todo, seen = [w.part], set()
         while todo:
@@ -268,7 +270,7 @@ class _Fuser:
     def _remember(self, i: int) -> None:
         """Of the readers of a value, the latest of each of the latest groups."""
         for v in self.roots[i]:
-            if v.type.size > 1:
+            if not same(v.type.size, 1):
                 recent = self.recent.setdefault(v, [])
                 if recent and self.group_of[recent[-1]] is self.group_of[i]:
                     recent.pop()
@@ -386,6 +388,11 @@ class _Fuser:
         )
         region = Graph(name, tuple(env[v] for v in reads), body, tuple(env[v] for v in outs))
         return Op(call, tuple(reads), {}, (region,), outs)
+
+
+def _is_small(part: Value, whole: Value) -> bool:
+    """Whether a part of an array is so small that it had rather be kept than the array."""
+    return value_of(part.type.size) * SMALL_PART <= value_of(whole.type.size)
 
 
 def fuse(graph: Graph) -> Graph:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from weft.ir.builder import Builder
-from weft.ir.dims import same_shape
+from weft.ir.dims import is_known, same_shape
 from weft.ir.graph import Graph, Op, Value, is_literal
 from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.ops.control import LEAD, call
@@ -106,7 +106,7 @@ class Rewriter:
         if any(m is None or m.kind.name != "constant" for m in makers):
             return None
         (t,) = kind.infer(tuple(v.type for v in operands), attrs)
-        if t.size > FOLD_LIMIT or kind.name == "broadcast":
+        if not is_known(t.size) or t.size > FOLD_LIMIT or kind.name == "broadcast":
             return None
         try:
             value = kind.reference(*(m.attrs["value"] for m in makers if m is not None), **attrs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from weft.ir import dims
 from weft.ir.graph import Value
 from weft.ir.ops.linalg import free_axes
 
@@ -17,7 +18,7 @@ Attrs = Mapping[str, Any]
 
 def same_shape(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # reshape or broadcast to the shape it has -> x
-    return v[0] if v[0].shape == tuple(attrs["shape"]) else None
+    return v[0] if dims.same_shape(v[0].shape, attrs["shape"]) else None
 
 
 def reshape_reshape(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
@@ -97,7 +98,7 @@ def dot_transpose(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
 def slice_all(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # x[:] -> x
     whole = all(
-        lo == 0 and hi == d and st == 1
+        dims.same_shape((lo, hi, st), (0, d, 1))
         for lo, hi, st, d in zip(attrs["start"], attrs["stop"], attrs["step"], v[0].shape, strict=True)
     )
     return v[0] if whole else None
@@ -152,7 +153,7 @@ def reverse_reverse(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
 
 def pad_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # pad by nothing -> x
-    return v[0] if not any((*attrs["low"], *attrs["high"])) else None
+    return v[0] if all(dims.same(n, 0) for n in (*attrs["low"], *attrs["high"])) else None
 
 
 def concatenate_one(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:

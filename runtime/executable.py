@@ -96,24 +96,26 @@ class Executable:
         self.stages = stages
         self.library = library
         self._graph = graph
+        settled = signature(graph, evaluate) if step.sizes else graph
+        self._settled = settled
         self._written = set(taken.values())
         slots = len(graph.inputs) + len(graph.outputs) + len(step.constants) + 1
         self._enter = _entry(library, len(graph.inputs), slots, self._written)
         self._positions = range(len(graph.outputs))
         self._step = step
-        self._outputs = [(v.type.np_dtype, v.type.dims) for v in graph.outputs]
+        self._outputs = [(v.type.np_dtype, v.type.dims) for v in settled.outputs]
         self._taken = dict(taken)
         self._constants = step.constants
-        sizes = [v.type.nbytes for v in graph.outputs]
+        sizes = [v.type.nbytes for v in settled.outputs]
         self._kept: list[list[np.ndarray] | None] = [[] if n >= REUSE else None for n in sizes]
         self._flags = [np.empty(dims, dtype).flags.num if n >= REUSE else 0
                        for n, (dtype, dims) in zip(sizes, self._outputs, strict=True)]  # fmt: skip
-        self._arena_size = step.arena
+        self._arena_size = evaluate(step.arena)
         self._evaluate = evaluate
         self._table: Callable[..., tuple[int, ...]] | None = None
         self._parallel = step.parallel
         self._bounds = step.bounds
-        self._errors = step.errors
+        self._errors = evaluate(step.errors)
         if step.stacks:
             weakref.finalize(self, library.function("release", None))
         self._arenas: list[np.ndarray] = []
@@ -127,7 +129,7 @@ class Executable:
             self._table = step.sizes[0].sizes.at(step.sizes)
         evaluate = evaluator(step.sizes[0].sizes, values)
         numbers = step.at(evaluate, np.array(self._table(**values), np.int64))
-        return Executable(signature(self._graph, evaluate), numbers, self._taken, self.library, self.stages, evaluate)
+        return Executable(self._graph, numbers, self._taken, self.library, self.stages, evaluate)
 
     def __call__(self, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the step.
@@ -167,7 +169,7 @@ class Executable:
             return None
         arena = _aligned(-(-self._arena_size // ALIGN) * ALIGN + ALIGN)  # with room for a record of errors
         step = self.library.address("step")
-        return direct(self._graph, boundary, taken, step, self._constants, (arena, self._errors), self._raise, self)
+        return direct(self._settled, boundary, taken, step, self._constants, (arena, self._errors), self._raise, self)
 
     def _raise(self, end: int, number: int, index: int) -> None:
         if end != OUT_OF_BOUNDS:

@@ -34,11 +34,12 @@ from weft.frontend.convert.stores import (
     take_over,
     unpack,
 )
-from weft.frontend.numpy_api.writable import CREATED, owned
+from weft.frontend.numpy_api.writable import CREATED, of_symbols, owned
 from weft.frontend.operators import named
 from weft.frontend.randomness import GENERATORS, note_call, note_made
 from weft.frontend.region_parts import State, Undefined
 from weft.frontend.tracer import Tracer
+from weft.ir.dims import is_known
 
 UNROLL_UP_TO = 8  # trips: shorter loops over a known range are unrolled
 UNROLL_NESTED_UP_TO = 3  # where another loop is inside
@@ -313,7 +314,7 @@ def for_(
         return
     if not series.open:
         most = UNROLL_NESTED_UP_TO if nested else UNROLL_UP_TO
-        long = series.trips > most or isinstance(iterable, Rolled)
+        long = isinstance(iterable, Rolled) or not is_known(series.trips) or series.trips > most
         if not long or not touches(reads, state) and not series.traced:
             _run(iter(series), body, go, state)
             return
@@ -379,7 +380,7 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
-        special, makes = BUILTINS.get(function), function in CREATED
+        special, makes = BUILTINS.get(function), function in CREATED or of_symbols(function, args, kwargs)
     except TypeError:  # no hash
         special, makes = None, False
     if special is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import ShapeError, message
+from weft.frontend.lengths import trip_count
 from weft.frontend.numpy_api.keywords import arrays, normal_axis, wanted_dtype
 from weft.frontend.numpy_api.movement import fresh, one
 from weft.frontend.numpy_api.moves import (
@@ -30,6 +31,7 @@ from weft.frontend.numpy_api.registry import creates, implements
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call
 from weft.ir import ops
+from weft.ir.dims import Dim, as_size, same
 from weft.ir.types import broadcast_dims
 
 e, lg = ops.elementwise, ops.logic
@@ -80,17 +82,40 @@ def _filled(function: Any, scalar: int) -> None:
         return full(like, integers(shape), scalar, wanted_dtype(dtype, np.dtype(np.float64)))
 
 
-def _made(function: Any) -> None:
+def _made(function: Any, of_symbols: Any) -> None:
     @creates(function)
     def implementation(like: Tracer, *args: Any, **kwargs: Any) -> Tracer:
+        if any(isinstance(a, Dim) for a in (*args, *kwargs.values())):
+            return of_symbols(like, *args, **kwargs)  # type: ignore[no-any-return]
         return as_tracer(function(*args, **kwargs), like)
+
+
+def _arange(like: Tracer, start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tracer:
+    """np.arange of sizes that are symbols."""
+    start, stop = (0, start) if stop is None else (start, stop)
+    if not all(isinstance(n, int | Dim) for n in (start, stop)) or not isinstance(step, int) or not step:
+        return as_tracer(np.arange(start, stop, step, dtype), like)  # floats: for their values
+    i = iota(like, trip_count(start, stop, step))
+    i = emit(e.mul, i, constant(i, step, "i64")) if step != 1 else i
+    i = emit(e.add, i, constant(i, start, "i64")) if not same(start, 0) else i
+    return cast(i, wanted_dtype(dtype, i.dtype))
+
+
+def _eye(like: Tracer, n: Any, m: Any = None, k: Any = 0, dtype: Any = float, compare: Any = None) -> Tracer:
+    """np.eye of sizes that are symbols, and np.tri: where column - row equals k, or does not exceed it."""
+    rows, columns = as_size(n), as_size(n if m is None else m)
+    offset = emit(e.sub, iota(like, columns, 1, 2), iota(like, rows, 0, 2))
+    inside = emit(compare or lg.equal, offset, constant(like, as_size(k), "i64"))
+    return cast(inside, wanted_dtype(dtype, np.dtype(np.float64)))
 
 
 _filled(np.zeros, 0)
 _filled(np.ones, 1)
 _filled(np.empty, 0)
-for _maker in (np.eye, np.identity, np.tri, np.arange):
-    _made(_maker)
+_made(np.eye, lambda like, N, M=None, k=0, dtype=float: _eye(like, N, M, k, dtype))
+_made(np.tri, lambda like, N, M=None, k=0, dtype=float: _eye(like, N, M, k, dtype, lg.less_equal))
+_made(np.identity, lambda like, n, dtype=None: _eye(like, n, dtype=float if dtype is None else dtype))
+_made(np.arange, _arange)
 
 
 # Grids.

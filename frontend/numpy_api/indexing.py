@@ -36,7 +36,7 @@ from weft.frontend.numpy_api.moves import (
 from weft.frontend.numpy_api.registry import method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.ir import ops
-from weft.ir.dims import Dim, as_size, same, same_shape
+from weft.ir.dims import Dim, as_size, is_known, same, same_shape
 from weft.ir.types import broadcast_dims
 
 
@@ -242,10 +242,14 @@ def _counted(e: Any, x: Tracer, axis: int) -> Any:
 
 def check_range(index: Any, n: int, axis: int, x: Tracer) -> None:
     """Raises IndexingError when an int or an array of them goes beyond an axis of n elements."""
-    index = np.asarray(index)
-    bad = index[(index < -n) | (index >= n)]
-    if bad.size:
-        text = f"index {bad.flat[0]} is out of bounds for axis {axis} with size {n}"
+    if is_known(index) and is_known(n):
+        index = np.asarray(index)
+        bad = index[(index < -n) | (index >= n)].flat[:1]
+    else:
+        ends = (index,) if not isinstance(index, np.ndarray) else (index.min(), index.max()) if index.size else ()
+        bad = [i for i in ends if i < -n or i >= n]
+    if len(bad):
+        text = f"index {bad[0]} is out of bounds for axis {axis} with size {n}"
         raise IndexingError(message(text, [x.value]))
 
 

@@ -83,7 +83,7 @@ def by_numpy(function: Any, *arguments: Any) -> Any:
 
 def integers(given: Any) -> Shape:
     """An int, or a sequence of them, as a tuple of Python ints."""
-    if isinstance(given, list | tuple | np.ndarray) and np.ndim(given):
+    if isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim):
         return tuple(map(as_size, given))
     return (as_size(given),)
 

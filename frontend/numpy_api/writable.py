@@ -14,14 +14,22 @@ import numpy as np
 
 from weft.frontend.capture import supported_dtype, youngest
 from weft.frontend.errors import DTypeError
-from weft.frontend.numpy_api.registry import FUNCTIONS
+from weft.frontend.numpy_api.registry import CREATORS, FUNCTIONS
 from weft.frontend.tracer import Tracer, anchor_in, as_tracer, cast, detached, full
-from weft.ir.dims import as_size
+from weft.ir.dims import Dim, as_size
 
 _FILLED = {np.zeros: 0, np.ones: 1, np.empty: 0}
 _LIKE = {np.zeros_like: 0, np.ones_like: 1, np.empty_like: 0}
 CREATED: frozenset[Any] = frozenset({*_FILLED, *_LIKE, np.full, np.full_like, np.ndarray, np.array, np.asarray,
                                      np.ascontiguousarray, np.copy})  # fmt: skip
+
+
+SIZED = frozenset({np.arange, np.eye, np.identity, np.tri})  # of sizes that are symbols they are traced
+
+
+def of_symbols(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call makes an array of a size that is a symbol."""
+    return function in SIZED and any(isinstance(a, Dim) for a in (*args, *kwargs.values()))
 
 
 def owned(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -33,6 +41,8 @@ def owned(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     assert around is not None
     like = anchor_in(around)
     try:
+        if function in SIZED:
+            return CREATORS[function](like, *args, **kwargs)
         if function in _FILLED:
             return _filled(like, _FILLED[function], *args, **kwargs)
         if function is np.ndarray and set(kwargs) <= {"shape", "dtype"}:

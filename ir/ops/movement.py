@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.ir.dims import same_shape
+from weft.ir.dims import same_shape, value_of
 from weft.ir.opdef import REGISTRY, OpDef, register
 from weft.ir.ops.families import IRTypeError, Types, aligned, in_each, normal_axes
 from weft.ir.types import TensorType, broadcast_dims
@@ -160,7 +160,7 @@ def _dilate(g: Any, step: tuple[int, ...]) -> Any:
 
 def _pull_slice_into(total: Any, g: Any, y: Any, x: Any, **at: Any) -> Any:
     """A small part of an array gets its cotangent in place; a great one's is padded, to be fused with the others."""
-    if y.type.size * SMALL_PART > x.type.size:
+    if value_of(y.type.size) * SMALL_PART > value_of(x.type.size):
         return None
     return REGISTRY["update"](total, slice_(total, **at) + g, **at)
 

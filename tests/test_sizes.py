@@ -1,0 +1,154 @@
+"""Sizes as symbols: what is compiled for the second size of an axis serves all others (`weft.frontend.sizes`)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+
+Inputs = Callable[[np.random.Generator, int], tuple[Any, ...]]
+SIZES = (12, 7, 300, 9, 4001)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def layer_norm(x, gamma):
+    d = x - np.mean(x, axis=1, keepdims=True)
+    return gamma * d / np.sqrt(np.mean(d * d, axis=1, keepdims=True) + 1e-5)
+
+
+def layer_norm_gradient(x, gamma):
+    return weft.grad(lambda x, gamma: np.sum(layer_norm(x, gamma) ** 3), argnums=(0, 1))(x, gamma)
+
+
+def smoothed(x):
+    y = x.copy()
+    for _ in range(20):
+        y[1:-1] += 0.25 * (y[2:] - 2 * y[1:-1] + y[:-2])
+    return y
+
+
+def row_by_row(x):
+    total = np.zeros(x.shape[1])
+    for i in range(len(x)):
+        total = np.tanh(total + x[i])
+    return total
+
+
+def rows_written(x):
+    y = np.zeros_like(x)
+    for i in range(1, x.shape[0]):
+        y[i] = 0.5 * y[i - 1] + x[i]
+    return y
+
+
+def trips_of_a_while(x):
+    n = 0
+    while np.sum(x * x) > 1:
+        x = x / 2
+        n += 1
+    return x, n
+
+
+def means(x):
+    return x.mean(), x.mean(axis=0), x.mean(axis=1), x.var(axis=0), x.std(axis=1, ddof=1), np.sum(x) / len(x)
+
+
+def joined(x):
+    return np.concatenate([x[:1], x, -x[-2:]]), np.pad(x, ((1, 2), (0, 0))), np.stack([x, x + 1]), x[::-1], x[::2]
+
+
+def attention(q, k, v):
+    b, t, d = q.shape
+    split = lambda x: x.reshape(b, x.shape[1], 2, d // 2).transpose(0, 2, 1, 3)  # noqa: E731
+    scores = split(q) @ split(k).transpose(0, 1, 3, 2) / np.sqrt(d // 2)
+    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    out = (e / e.sum(axis=-1, keepdims=True)) @ split(v)
+    return out.transpose(0, 2, 1, 3).reshape(b, t, d)
+
+
+def attention_gradient(q, k, v):
+    return weft.grad(lambda *a: np.sum(attention(*a) ** 2), argnums=(0, 1, 2))(q, k, v)
+
+
+def ranged(x):
+    return np.arange(x.shape[0]) + x[:, 0], np.ones((len(x), 2)), np.eye(3) * x.shape[0], x.size / 2, len(x) * x.mean()
+
+
+def gathered(x, i):
+    return x[i], x[-1], x[len(x) // 2], np.where(x > 0, x, 0)
+
+
+def distances(x, y):
+    return np.sqrt(((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=-1))
+
+
+def matrix(rng: np.random.Generator, n: int) -> tuple[Any, ...]:
+    return (rng.normal(size=(n, 5)),)
+
+
+PROGRAMS: dict[str, tuple[Callable[..., Any], Inputs]] = {
+    "softmax": (softmax, matrix),
+    "layer_norm_gradient": (layer_norm_gradient, lambda rng, n: (*matrix(rng, n), rng.normal(size=5))),
+    "smoothed": (smoothed, matrix),
+    "smoothed_gradient": (lambda x: weft.grad(lambda x: np.sum(smoothed(x) ** 2))(x), matrix),
+    "row_by_row": (row_by_row, matrix),
+    "row_by_row_gradient": (lambda x: weft.grad(lambda x: np.sum(row_by_row(x)))(x), matrix),
+    "rows_written": (rows_written, matrix),
+    "rows_written_gradient": (lambda x: weft.grad(lambda x: np.sum(np.sin(rows_written(x))))(x), matrix),
+    "trips_of_a_while": (trips_of_a_while, matrix),
+    "means": (means, matrix),
+    "joined": (joined, matrix),
+    "joined_gradient": (
+        lambda x: weft.grad(lambda x: sum(np.sum(y**3) * w for y, w in zip(joined(x), range(1, 9), strict=False)))(x),
+        matrix,
+    ),
+    "attention": (attention, lambda rng, n: tuple(rng.normal(size=(3, min(n, 40), 8)) for _ in range(3))),
+    "attention_gradient": (
+        attention_gradient,
+        lambda rng, n: tuple(rng.normal(size=(min(n, 40), 6, 8)) for _ in range(3)),
+    ),
+    "distances": (distances, lambda rng, n: (rng.normal(size=(min(n, 90), 3)), rng.normal(size=(min(n, 90) + 1, 3)))),
+    "columns": (lambda x: (x.sum(axis=0), x.max(axis=1), x * x.sum(axis=1, keepdims=True)),
+                lambda rng, n: (rng.normal(size=(6, n)),)),
+    "long_sums": (lambda x: (x.sum(), x.max(), np.sum(x * x, axis=1)), lambda rng, n: (rng.normal(size=(7, 3 * n)),)),
+    "flat": (lambda x: (np.tanh(x) * 2 + 1, x.reshape(-1), x.T @ x, x @ x.T), lambda rng, n: matrix(rng, min(n, 300))),
+    "arg": (lambda x: (x.argmax(axis=0), x.argmin(), np.cumsum(x, axis=0)), matrix),
+    "gathered": (gathered, lambda rng, n: (*matrix(rng, n), rng.integers(0, n, 6))),
+    "scattered": (lambda x, i: weft.grad(lambda x: np.sum(x[i] ** 2))(x),
+                  lambda rng, n: (*matrix(rng, n), rng.integers(0, n, n + 3))),
+    "ranged": (ranged, matrix),
+    "many": (lambda x: weft.vmap(lambda row: row / np.linalg.norm(row))(x), matrix),
+    "products": (lambda x: np.einsum("ij,ik->jk", x, x) + np.tensordot(x, x, (0, 0)), matrix),
+    "integers": (lambda x: ((x * 10).astype(np.int32) // 3, (x > 0).sum(axis=0), np.any(x > 2, axis=1)), matrix),
+}  # fmt: skip
+
+
+def close(got: Any, want: Any) -> None:
+    got, want = weft.tree.leaves(got), weft.tree.leaves(want)
+    assert len(got) == len(want)
+    for g, w in zip(got, want, strict=True):
+        assert np.shape(g) == np.shape(w) and np.asarray(g).dtype == np.asarray(w).dtype
+        np.testing.assert_allclose(g, w, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_two_sizes_are_compiled_and_serve_all(name: str) -> None:
+    function, inputs = PROGRAMS[name]
+    compiled = weft.compile(function)
+    for n in SIZES:
+        arguments = inputs(np.random.default_rng(n), n)
+        close(compiled(*arguments), function(*arguments))
+    assert len(compiled.cache_info()) == 2, "\n".join(map(str, compiled.cache_info()))
+    for n in (1, 0):  # sizes that broadcast or are empty are compiled for
+        try:
+            arguments = inputs(np.random.default_rng(n), n)
+            want = function(*arguments)
+        except (ValueError, IndexError):
+            continue
+        close(compiled(*arguments), want)
