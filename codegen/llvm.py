@@ -64,7 +64,7 @@ class _Function:
 
     def number(self, n: int | Dim) -> str:
         """A size: a literal, or what was loaded at the function's beginning."""
-        return str(n) if is_known(n) else self.sizes[n]
+        return self.sizes[n] if isinstance(n, Dim) else str(n)
 
     def fresh(self, hint: str = "v") -> str:
         self.count += 1

@@ -19,7 +19,7 @@ from weft.codegen.kernel import Kernel, walk
 from weft.codegen.llvm import MEMORY
 from weft.codegen.lower import lower
 from weft.codegen.scalar_llvm import literal
-from weft.ir.dims import Dim, aligned, is_known, maximum, same
+from weft.ir.dims import Dim, aligned, maximum, same
 from weft.ir.graph import Op, Value
 from weft.ir.ops.linalg import free_axes
 from weft.ir.plan import Place, Plan
@@ -116,7 +116,7 @@ class Writer:
 
     def number(self, n: int | Dim) -> str:
         """A size: a literal, or what is loaded from the table."""
-        if is_known(n):
+        if not isinstance(n, Dim):
             return str(n)
         if n not in self.loaded:
             self.loaded[n] = f"%size.{len(self.sizes)}"

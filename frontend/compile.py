@@ -261,6 +261,7 @@ class CompiledFunction:
             capture_seconds=capture_seconds,
             compile_seconds=seconds,
             executable=executable,
+            sizes=None if pattern is None else pattern.sizes,
             boundscheck=self._options.boundscheck,
         )
         with self._lock:

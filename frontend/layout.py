@@ -36,8 +36,8 @@ def stepped(layout: Layout, op: OpDef, attrs: Mapping[str, Any]) -> Layout | Non
     if op is move.broadcast:
         lead = len(attrs["shape"]) - len(layout)
         spread = [(n, 0) for n in attrs["shape"][:lead]]
-        rows = zip(attrs["shape"][lead:], layout, strict=True)
-        return spread + [(n, s if known == n else 0) for n, (known, s) in rows]
+        own = zip(attrs["shape"][lead:], layout, strict=True)
+        return spread + [(n, s if known == n else 0) for n, (known, s) in own]
     if op is move.reshape:
         return reshaped(layout, attrs["shape"])
     return [(n, s) for n, (_, s) in zip(attrs["sizes"], layout, strict=True)]  # wherever a dynamic slice starts

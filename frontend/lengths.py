@@ -13,11 +13,11 @@ from typing import Any
 from weft.frontend.capture import Trace
 from weft.frontend.tracer import Tracer, cast, constant, emit
 from weft.ir import ops
-from weft.ir.dims import as_size, bounds, is_known, maximum, minimum, same
+from weft.ir.dims import Dim, as_size, bounds, is_known, maximum, minimum, same
 from weft.ir.graph import Value
 from weft.ir.opdef import OpDef
 
-Length = int | Tracer
+Length = int | Dim | Tracer
 e = ops.elementwise
 DIFFER = "operands could not be broadcast together: their lengths differ"
 
@@ -26,7 +26,7 @@ def i64(x: Length, like: Tracer) -> Tracer:
     return cast(x, "i64") if isinstance(x, Tracer) else constant(like, x, "i64")
 
 
-def _arithmetic(op: OpDef, python: Callable[[int, int], int]) -> Callable[[Length, Length], Length]:
+def _arithmetic(op: OpDef, python: Callable[[Any, Any], Any]) -> Callable[[Length, Length], Length]:
     def function(a: Length, b: Length) -> Length:
         if not isinstance(a, Tracer) and not isinstance(b, Tracer):
             return python(a, b)

@@ -9,6 +9,7 @@ from typing import Any
 from weft.frontend import tree
 from weft.frontend.fallback import ByNumpy
 from weft.frontend.specialise import Leaves, Runner, guard_key
+from weft.ir.sizes import Sizes
 
 Form = Runner | ByNumpy
 
@@ -36,7 +37,8 @@ class Call:
 @dataclass(frozen=True)
 class Specialisation:
     """One compiled form of a function: the types of its arguments, the Python values that it was compiled
-    for, and the seconds that capturing and compiling took."""
+    for, and the seconds that capturing and compiling took. sizes: the symbols in the types, and for which of their
+    values it is good."""
 
     arguments: tuple[str, ...]
     static: tuple[tuple[str, Any], ...]
@@ -44,6 +46,7 @@ class Specialisation:
     capture_seconds: float
     compile_seconds: float
     executable: Any
+    sizes: Sizes | None = None
     boundscheck: bool = True
 
     def __str__(self) -> str:

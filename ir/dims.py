@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -28,13 +28,21 @@ from weft.ir.sizes import LEAST, MOST, Sizes
 Monomial = tuple[str, ...]  # atoms by their text, in order
 
 
-def _with_size(name: str, compute: Callable[[Any, Any], Any]) -> Any:
-    """The method of that name: `compute` for another size; with any other number what that number's would be."""
+def _with_size(plain: Callable[[Any, Any], Any], compute: Callable[[Any, Any], Any] | None = None) -> Any:
+    """A binary method: `compute` for another size; with any other number what `plain` is of numbers."""
 
     def method(self: Dim, other: Any) -> Any:
-        return compute(self, other) if _is_size(other) else self._as_number(other, name)
+        if compute is not None and _is_size(other):
+            return compute(self, other)
+        if not isinstance(other, int | float | np.generic) and not hasattr(other, "__array_ufunc__"):
+            return NotImplemented
+        number = self.sizes.number
+        return plain(number(self) if number is not None else self.__index__(), other)
 
     return method
+
+
+_power = _with_size(operator.pow)
 
 
 class Dim:
@@ -53,16 +61,19 @@ class Dim:
 
     # ---- arithmetic ----------------------------------------------------------------------------------
 
-    __add__ = __radd__ = _with_size("__add__", lambda a, b: _sum(a, b))
-    __sub__ = _with_size("__sub__", lambda a, b: _sum(a, -1 * b))
-    __rsub__ = _with_size("__rsub__", lambda a, b: _sum(-1 * a, b))
-    __mul__ = __rmul__ = _with_size("__mul__", lambda a, b: _product(a, b))
-    __floordiv__ = _with_size("__floordiv__", lambda a, b: floordiv(a, b))
-    __rfloordiv__ = _with_size("__rfloordiv__", lambda a, b: floordiv(b, a))
-    __mod__ = _with_size("__mod__", lambda a, b: a - floordiv(a, b) * b)
-    __rmod__ = _with_size("__rmod__", lambda a, b: b - floordiv(b, a) * a)
-    __divmod__ = _with_size("__divmod__", lambda a, b: (a // b, a % b))
-    __rdivmod__ = _with_size("__rdivmod__", lambda a, b: (b // a, b % a))
+    __add__ = __radd__ = _with_size(operator.add, lambda a, b: _sum(a, b))
+    __sub__ = _with_size(operator.sub, lambda a, b: _sum(a, -1 * b))
+    __rsub__ = _with_size(lambda a, b: b - a, lambda a, b: _sum(-1 * a, b))
+    __mul__ = __rmul__ = _with_size(operator.mul, lambda a, b: _product(a, b))
+    __floordiv__ = _with_size(operator.floordiv, lambda a, b: floordiv(a, b))
+    __rfloordiv__ = _with_size(lambda a, b: b // a, lambda a, b: floordiv(b, a))
+    __mod__ = _with_size(operator.mod, lambda a, b: a - floordiv(a, b) * b)
+    __rmod__ = _with_size(lambda a, b: b % a, lambda a, b: b - floordiv(b, a) * a)
+    __divmod__ = _with_size(divmod, lambda a, b: (a // b, a % b))
+    __rdivmod__ = _with_size(lambda a, b: divmod(b, a), lambda a, b: (b // a, b % a))
+    __truediv__ = _with_size(operator.truediv)
+    __rtruediv__ = _with_size(lambda a, b: b / a)
+    __rpow__ = _with_size(lambda a, b: b**a)
 
     def __neg__(self) -> Any:
         return self * -1
@@ -72,20 +83,11 @@ class Dim:
 
     def __pow__(self, other: Any) -> Any:
         if type(other) is not int or other < 0:
-            return self._as_number(other, "__pow__")
+            return _power(self, other)
         out: Any = 1
         for _ in range(other):
             out = out * self
         return out
-
-    def __rpow__(self, other: Any) -> Any:
-        return other ** self.__index__() if type(other) is int else self._as_number(other, "__rpow__")
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._as_number(other, "__truediv__")
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._as_number(other, "__rtruediv__")
 
     # ---- comparisons: each is decided for all sizes, or becomes a guard ----------------------------------
 
@@ -102,10 +104,10 @@ class Dim:
         self.sizes.note("==" if equal else "!=", _signed(difference))
         return equal
 
-    __lt__ = _with_size("__lt__", lambda a, b: _positive(b - a))
-    __gt__ = _with_size("__gt__", lambda a, b: _positive(a - b))
-    __le__ = _with_size("__le__", lambda a, b: not _positive(a - b))
-    __ge__ = _with_size("__ge__", lambda a, b: not _positive(b - a))
+    __lt__ = _with_size(operator.lt, lambda a, b: _positive(b - a))
+    __gt__ = _with_size(operator.gt, lambda a, b: _positive(a - b))
+    __le__ = _with_size(operator.le, lambda a, b: not _positive(a - b))
+    __ge__ = _with_size(operator.ge, lambda a, b: not _positive(b - a))
 
     def __bool__(self) -> bool:
         return not self == 0
@@ -127,16 +129,14 @@ class Dim:
     def __float__(self) -> float:
         return float(self.__index__())
 
-    def _as_number(self, other: Any, operation: str) -> Any:
-        """The operation on this as a number that is computed when the code runs."""
-        if not isinstance(other, int | float | np.generic) and not hasattr(other, "__array_ufunc__"):
-            return NotImplemented
-        number = self.sizes.number
-        return getattr(number(self) if number is not None else self.__index__(), operation)(other)
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         number = self.sizes.number or int
         return getattr(ufunc, method)(*[number(x) if isinstance(x, Dim) else x for x in inputs], **kwargs)
+
+    def part(self, sign: int) -> Any:
+        """The sum of its positive terms, or of the negative ones without their sign."""
+        terms = {m: c * sign for m, c in self.terms.items() if c * sign > 0}
+        return _made(self.sizes, terms, sum(c * _monomial_value(self.sizes, m) for m, c in terms.items()))
 
     # ---- text ----------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ def as_size(n: Any) -> Any:
     return n if type(n) is Dim else operator.index(n)
 
 
-def is_known(n: Any) -> bool:
+def is_known(n: Any) -> TypeGuard[int]:
     """Whether a size is a number."""
     return type(n) is not Dim
 

@@ -48,6 +48,15 @@ class Sizes:
     def _function(self, body: str) -> Callable[..., Any]:
         return eval(f"lambda {', '.join(self.values)}: {body}", {"min": min, "max": max})  # type: ignore[no-any-return]
 
+    def shown(self) -> list[str]:
+        """The guards, as people write them: `B - 8 > 0` as `B > 8`."""
+        return [f"{dim.part(1)!r} {relation} {dim.part(-1)!r}" for relation, dim in self.guards]
+
     def pinned(self) -> bool:
         """Whether the guards leave some symbol the one value only that it has."""
-        return any(relation == "==" and len(dim.terms.keys() - {()}) == 1 for relation, dim in self.guards)
+        return any(relation == "==" and self._fixes(dim) for relation, dim in self.guards)
+
+    def _fixes(self, dim: Dim) -> bool:
+        """Whether an expression is zero for one value of its symbols only."""
+        varying = [monomial for monomial in dim.terms if monomial]
+        return len(varying) == 1 and all(atom in self.values for atom in varying[0])

@@ -67,8 +67,9 @@ class _Group:
     def alike(self, other: _Group) -> bool:
         """Are both elementwise and of one shape, and neither reads the other through movement?"""
         moved = self.through_free & other.members or other.through_free & self.members
-        shaped = self.shape is not None and other.shape is not None
-        return shaped and same_shape(self.shape, other.shape) and not moved
+        if self.shape is None or other.shape is None:
+            return False
+        return same_shape(self.shape, other.shape) and not moved
 
     def joined(self, other: _Group) -> _Group:
         members, ahead = self.members | other.members, self.ahead | other.ahead

@@ -131,9 +131,6 @@ def test_the_rest_of_what_is_missing():
     for name in TRANSFORMS:
         assert f"`{name}`" in missing() and not hasattr(weft, name)
     x = np.ones(6)
-    sizes = weft.compile(lambda x: x + 1)
-    sizes(x), sizes(x[1:]), sizes(x[2:])
-    assert len(sizes.cache_info()) == 3 and "Sizes as symbols" in missing()
     once = weft.compile(draw)
     with pytest.warns(weft.errors.HostEffectWarning, match="draws random numbers"):
         np.testing.assert_array_equal(once(x), once(x))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from weft.frontend.errors import ArgumentError
+from weft.ir.dims import same
+from weft.ir.sizes import LEAST
 
 SHOWN = {
     "call": "kernel",
@@ -36,7 +38,7 @@ def explain(function: Any) -> str:
         lines += ["", f"{n + 1}. {', '.join(_facts(form))}"]
         if n:
             lines.append(f"   because {_difference(made[:n], form)}")
-        lines += [f"   {line}" for line in (_times(form), *_parts(form))]
+        lines += [f"   {line}" for line in (*_sizes(form), _times(form), *_parts(form))]
     return "\n".join(lines)
 
 
@@ -67,6 +69,15 @@ def _subject(fact: str) -> str:
     return name if colon and " = " not in name else fact.partition(" = ")[0] + " "
 
 
+def _sizes(form: Any) -> list[str]:
+    """The sizes that it serves, where they are symbols."""
+    if form.sizes is None:
+        return []
+    fits = ", ".join(form.sizes.shown())
+    symbols = " and ".join(form.sizes.values)
+    return [f"serves every {symbols} from {LEAST} on" + (f" for which {fits}" if fits else "")]
+
+
 def _times(form: Any) -> str:
     seconds = {"capture": form.capture_seconds}
     stages = getattr(form.executable, "stages", None)
@@ -87,7 +98,7 @@ def _parts(form: Any) -> list[str]:
     parts = [f"{count[kind]} {word}{_plural(count[kind], word)}" for kind, word in SHOWN.items() if count[kind]]
     lines = [", ".join(parts) or "nothing to compute"]
     for kernel in stages.step.kernels:
-        work = f"{kernel.chunks} chunks" if kernel.chunks > 1 else "one thread"
+        work = "one thread" if same(kernel.chunks, 1) else f"{kernel.chunks} chunks"
         lines.append(f"  {kernel.name} ({work}): {', '.join(kernel.sources[:4])}{', ...' * (len(kernel.sources) > 4)}")
     return lines
 

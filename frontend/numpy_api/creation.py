@@ -94,7 +94,7 @@ def _arange(like: Tracer, start: Any, stop: Any = None, step: Any = 1, dtype: An
     """np.arange of sizes that are symbols."""
     start, stop = (0, start) if stop is None else (start, stop)
     if not all(isinstance(n, int | Dim) for n in (start, stop)) or not isinstance(step, int) or not step:
-        return as_tracer(np.arange(start, stop, step, dtype), like)  # floats: for their values
+        return as_tracer(np.arange(*map(float, (start, stop, step)), dtype=dtype), like)  # for the very values
     i = iota(like, trip_count(start, stop, step))
     i = emit(e.mul, i, constant(i, step, "i64")) if step != 1 else i
     i = emit(e.add, i, constant(i, start, "i64")) if not same(start, 0) else i

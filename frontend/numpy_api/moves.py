@@ -135,11 +135,11 @@ def sliced(x: Tracer, slices: Sequence[slice]) -> Tracer:
         return cut_moving(x, slices)
     bounds, backwards = [], []
     for axis, (s, n) in enumerate(zip(slices, x.type.dims, strict=True)):
-        start, count, step = clipped(s, n)
-        if step < 0:
+        first, count, by = clipped(s, n)
+        if by < 0:
             backwards.append(axis)
-            start, step = start + (count - 1) * step, -step
-        bounds.append((0, 0, 1) if same(count, 0) else (start, start + (count - 1) * step + 1, step))
+            first, by = first + (count - 1) * by, -by
+        bounds.append((0, 0, 1) if same(count, 0) else (first, first + (count - 1) * by + 1, by))
     if not all(same_shape(b, (0, n, 1)) for b, n in zip(bounds, x.type.dims, strict=True)):
         start, stop, step = zip(*bounds, strict=True)
         x = emit(m.slice_, x, start=start, stop=stop, step=step)
