@@ -8,7 +8,9 @@ so that its object code can be kept on disk and run later by a process that neve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from weft.codegen.llvm import module, print_kernels
 from weft.codegen.stack_ir import STACKS
 from weft.codegen.step_control import write_graph
 from weft.codegen.step_writer import ALIGN, Frame, Writer
+from weft.codegen.units import Unit, units
 from weft.ir.graph import Graph, Op
 from weft.ir.plan import Plan
 
@@ -26,13 +29,14 @@ from weft.ir.plan import Plan
 class Step:
     """A lowered step: its kernels, LLVM text, and what a caller must pass.
 
-    arena: bytes to work in. errors: where in them the first index out of bounds is recorded, as number (from 1) of
-    one of `bounds`, and the index. parallel: does it use the pool? stacks: does it keep any (to be released by
-    `release`)? calls: what it runs, one line each.
+    units: the modules that are compiled. whole: gives them as one, to be read. arena: bytes to work in. errors: where
+    in them the first index out of bounds is recorded, as number (from 1) of one of `bounds`, and the index. parallel:
+    does it use the pool? stacks: does it keep any (to be released by `release`)? calls: what it runs, one line each.
     """
 
     kernels: list[Kernel]
-    text: str
+    units: list[Unit]
+    whole: Callable[[], str] = field(repr=False)
     constants: list[np.ndarray]
     arena: int
     parallel: bool
@@ -40,6 +44,11 @@ class Step:
     bounds: list[Op] = field(default_factory=list)
     errors: int = 0
     stacks: bool = False
+
+    @cached_property
+    def text(self) -> str:
+        """LLVM IR of the whole step as one module: what `units` come to, with names from the program."""
+        return self.whole()
 
 
 def write_step(graph: Graph, plan: Plan) -> Step:
@@ -55,9 +64,10 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     write_graph(w, frame, graph)
     arena = w.scratch + (ALIGN if w.bounds else 0)
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
-    parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step]
-    text = module("\n".join(parts))
-    return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks)
+    head = [*_declarations(step), "", STACKS if w.stacks else ""]
+    made = units(w.kernels, w.inlined, head, step)
+    whole = lambda: module("\n".join([*head, print_kernels(w.kernels, w.inlined), step]))  # noqa: E731
+    return Step(w.kernels, made, whole, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks)
 
 
 def _counts(inputs: int, outputs: int, constants: int) -> list[tuple[str, int]]:
