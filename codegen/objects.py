@@ -45,19 +45,20 @@ def compile_object(llvm_text: str, *, level: int = 3) -> bytes:
         return _compiled(llvm_text, level)
 
 
-def compile_objects(texts: Sequence[str], *, threads: int, level: int = 3) -> list[bytes]:
-    """The same for several modules at once.  Raises the first ``CompileError``, when all threads have stopped."""
-    if not texts:
+def compile_objects(modules: Sequence[tuple[str, int]], *, threads: int) -> list[bytes]:
+    """The same for several texts with their levels, at once.  Raises the first ``CompileError``, when all threads have
+    stopped."""
+    if not modules:
         return []
     binding()
-    todo = sorted(enumerate(texts), key=lambda item: len(item[1]))  # the longest first
-    objects = [b""] * len(texts)
+    todo = sorted(enumerate(modules), key=lambda item: item[1][1] * len(item[1][0]))  # popped: the most work first
+    objects = [b""] * len(modules)
     errors: list[BaseException] = []
 
     def work() -> None:
         while todo and not errors:
             try:
-                number, text = todo.pop()
+                number, (text, level) = todo.pop()
             except IndexError:  # another thread took the last
                 return
             try:
@@ -66,7 +67,7 @@ def compile_objects(texts: Sequence[str], *, threads: int, level: int = 3) -> li
                 errors.append(error)
 
     with LLVM_LOCK:
-        others = [threading.Thread(target=work, daemon=True) for _ in range(min(threads, len(texts)) - 1)]
+        others = [threading.Thread(target=work, daemon=True) for _ in range(min(threads, len(modules)) - 1)]
         for thread in others:
             thread.start()
         work()

@@ -20,16 +20,20 @@ from weft.codegen.llvm import module, print_alone, print_kernels
 
 STEP = "step"
 KERNEL = "kernel"
+BRANCH = "  br "
+LONG = 200  # lines of a step without branches
 LOCAL = re.compile(r"%([\w.]+)|^([\w.]+):$", re.M)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One module: what kind ("kernel" or "step"), the symbol that others call it by, and its LLVM IR text."""
+    """One module: what kind ("kernel" or "step"), the symbol that others call it by, its LLVM IR text, and how much
+    LLVM is to make of it."""
 
     kind: str
     symbol: str
     text: str
+    level: int = 3
 
 
 def units(kernels: Sequence[Kernel], inlined: Collection[str], head: Sequence[str], step: str) -> list[Unit]:
@@ -50,7 +54,7 @@ def units(kernels: Sequence[Kernel], inlined: Collection[str], head: Sequence[st
     within = print_kernels([k for k in kernels if k.name in inlined], inlined)
     symbols = {name: unit.symbol for name, (_, unit) in called.items()}
     text = module("\n".join([*head, *declared, within, _linked(step, symbols)]))
-    return [*(unit for _, unit in found.values()), Unit(STEP, STEP, text)]
+    return [*(unit for _, unit in found.values()), Unit(STEP, STEP, text, _level(step))]
 
 
 def kernel_unit(kernel: Kernel) -> Unit:
@@ -72,6 +76,14 @@ def canonical(text: str) -> str:
         return names.setdefault(label, f"x{len(names)}") + ":"
 
     return LOCAL.sub(number, text)
+
+
+def _level(step: str) -> int:
+    """The optimisation level of `@step`: one call after another leaves nothing to optimise, and where there are
+    hundreds, looking for it would take longer than compiling the kernels."""
+    if BRANCH in step:
+        return 3
+    return 1 if step.count("\n") <= LONG else 0
 
 
 def _linked(step: str, symbols: dict[str, str]) -> str:

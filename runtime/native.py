@@ -136,7 +136,7 @@ def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: 
     loaded = {u.symbol: library for u in units if (library := _kernels.get(u.symbol)) is not None}
     known = {name: library for library in loaded.values() for name in library.symbols}
     units = [u for u in units if u.symbol not in loaded]
-    keys = [cache_key(u.kind, u.text) for u in units]
+    keys = [cache_key(u.kind, u.text, version=f"O{u.level}") for u in units]
     entries = [cache.get(key) for key in keys]
     objects, fresh = _objects(units, entries, threads)
     try:
@@ -158,7 +158,7 @@ def _objects(units: Sequence[Unit], entries: Sequence[Entry | None], threads: in
     """Their bytes, and which of them had to be compiled."""
     objects = [b"" if entry is None else entry.payload for entry in entries]
     fresh = [i for i, entry in enumerate(entries) if entry is None]
-    made = compile_objects([units[i].text for i in fresh], threads=threads)
+    made = compile_objects([(units[i].text, units[i].level) for i in fresh], threads=threads)
     for i, obj in zip(fresh, made, strict=True):
         objects[i] = obj
     return objects, fresh
