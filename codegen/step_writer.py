@@ -185,7 +185,7 @@ class Writer:
         """A kernel: scratch behind the arena, chunks through the pool."""
         alias = frame.plan.shared.get(op, {})
         kernel = self.lowered(op.regions[0], alias, self.bounds)
-        kernel = dataclasses.replace(kernel, name=self._own_name(kernel.name))
+        kernel = dataclasses.replace(kernel, name=self._own_name(op.regions[0].name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
         if frame.depth and kernel.chunks == 1 and statements <= SHORT:

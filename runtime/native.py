@@ -17,8 +17,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from weft.codegen.objects import LLVM_LOCK, binding, compile_object, compile_objects
@@ -30,7 +31,17 @@ __all__ = ["Library", "ObjectError", "build", "build_units", "define_symbol", "l
 
 _addresses: dict[str, int] = {}
 _providers: dict[str, Callable[[], int]] = {}
+_sources: dict[str, Callable[[], Sequence[Source]]] = {}
 _names = itertools.count()
+_DECLARED = re.compile(r"^declare [^@\n]*@([\w.]+)", re.M)
+
+
+class Source(NamedTuple):
+    """A module of weft's own, which a provider loads."""
+
+    kind: str
+    label: str
+    text: str
 
 
 class Library:
@@ -125,6 +136,11 @@ def build(llvm_text: str, *, kind: str = "kernel", label: str = "", cache: DiskC
     return library
 
 
+def build_source(source: Source) -> Library:
+    """Load a module of weft's own, as ``build`` does."""
+    return build(source.text, kind=source.kind, label=source.label)
+
+
 def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: DiskCache | None = None) -> Library:
     """Load the modules of a step as one library, each from the disk cache if it was compiled before.  Those that were
     not are compiled by so many threads, and kept there.
@@ -138,7 +154,8 @@ def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: 
     units = [u for u in units if u.symbol not in loaded]
     keys = [cache_key(u.kind, u.text, version=f"O{u.level}") for u in units]
     entries = [cache.get(key) for key in keys]
-    objects, fresh = _objects(units, entries, threads)
+    more = _missing(units) if None in entries else {}
+    objects, fresh = _objects(units, entries, threads, more)
     try:
         library = _link(objects, known)
     except ObjectError:
@@ -146,7 +163,7 @@ def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: 
             raise
         for key in keys:
             cache.remove(key)
-        objects, fresh = _objects(units, [None] * len(units), threads)
+        objects, fresh = _objects(units, [None] * len(units), threads, {})
         library = _link(objects, known)
     for i in fresh:
         cache.put(keys[i], objects[i], {"kind": units[i].kind}, label=label)
@@ -154,14 +171,27 @@ def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: 
     return library
 
 
-def _objects(units: Sequence[Unit], entries: Sequence[Entry | None], threads: int) -> tuple[list[bytes], list[int]]:
-    """Their bytes, and which of them had to be compiled."""
+def _objects(
+    units: Sequence[Unit], entries: Sequence[Entry | None], threads: int, more: Mapping[str, Source]
+) -> tuple[list[bytes], list[int]]:
+    """Their bytes, and which of them had to be compiled.  What was compiled with them goes to the cache at once."""
     objects = [b"" if entry is None else entry.payload for entry in entries]
     fresh = [i for i, entry in enumerate(entries) if entry is None]
-    made = compile_objects([(units[i].text, units[i].level) for i in fresh], threads=threads)
-    for i, obj in zip(fresh, made, strict=True):
+    texts = [(units[i].text, units[i].level) for i in fresh] + [(source.text, 3) for source in more.values()]
+    made = compile_objects(texts, threads=threads)
+    for i, obj in zip(fresh, made, strict=False):
         objects[i] = obj
+    for (key, source), obj in zip(more.items(), made[len(fresh) :], strict=True):
+        default_cache().put(key, obj, {"kind": source.kind}, label=source.label)
     return objects, fresh
+
+
+def _missing(units: Sequence[Unit]) -> dict[str, Source]:
+    """The modules of weft's own that a step will load and the cache does not have, by key."""
+    declared = {name for u in units for name in _DECLARED.findall(u.text)} & _sources.keys() - _addresses.keys()
+    sources = {source for name in sorted(declared) for source in _sources[name]()}
+    keys = {cache_key(source.kind, source.text): source for source in sorted(sources)}
+    return {key: source for key, source in keys.items() if default_cache().get(key) is None}
 
 
 def define_symbol(name: str, address: int) -> None:
@@ -169,9 +199,12 @@ def define_symbol(name: str, address: int) -> None:
     _addresses[name] = address
 
 
-def provide(name: str, maker: Callable[[], int]) -> None:
-    """Register ``maker`` to give the address of ``name`` when the first object that needs it is loaded."""
-    _providers[name] = maker
+def provide(name: str, maker: Callable[[], int], sources: Callable[[], Sequence[Source]] = tuple) -> None:
+    """Register ``maker`` to give the address of ``name`` when the first object that needs it is loaded.
+
+    It builds ``sources``.  Those that the cache does not have are compiled together with the step that needs them.
+    """
+    _providers[name], _sources[name] = maker, sources
 
 
 def symbol_address(name: str) -> int | None:
