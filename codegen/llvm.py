@@ -330,21 +330,41 @@ _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
 
 
 def _function(name: str, kernel: Kernel, body: Sequence[Statement], how: str) -> str:
-    f = _Function(sizes={n: f"%size.{i}" for i, n in enumerate(kernel.sizes)})
-    f.names["chunk"] = "%chunk"
-    _emit(f, body)
+    """`@name_body`, which its module alone calls."""
+    f = _printed(kernel, body, "%chunk")
     params = "".join(f"ptr noalias %{b.name}, " for b in kernel.buffers)
     lines = [f"define internal void @{name}_body({params}i64 %chunk) {how} nounwind {{", "entry:"]
-    for i in range(len(kernel.sizes)):
-        lines.append(f"  %size.{i}.at = getelementptr inbounds i64, ptr %sizes, i64 {i}")
-        lines.append(f"  %size.{i} = load i64, ptr %size.{i}.at")
-    lines += [*f.slots, *f.lines, "  ret void", "}"]
+    lines += [*_loaded(kernel), *f.slots, *f.lines, "  ret void", "}"]
     return "\n".join(lines) + "\n"
 
 
-def unpacking(name: str, buffers: Sequence[Buffer]) -> str:
+def _visible(name: str, kernel: Kernel, body: Sequence[Statement]) -> str:
+    """`@name`, which other modules call: of one chunk, so it need not be told which."""
+    f = _printed(kernel, body, "0")
+    params = ", ".join(f"ptr noalias %{b.name}" for b in kernel.buffers)
+    lines = [f"define void @{name}({params}) nounwind {{", "entry:", *_loaded(kernel), *f.slots, *f.lines]
+    return "\n".join([*lines, "  ret void", "}"]) + "\n"
+
+
+def _loaded(kernel: Kernel) -> list[str]:
+    """The sizes that a function begins by reading."""
+    lines = []
+    for i in range(len(kernel.sizes)):
+        lines.append(f"  %size.{i}.at = getelementptr inbounds i64, ptr %sizes, i64 {i}")
+        lines.append(f"  %size.{i} = load i64, ptr %size.{i}.at")
+    return lines
+
+
+def _printed(kernel: Kernel, body: Sequence[Statement], chunk: str) -> _Function:
+    f = _Function(sizes={n: f"%size.{i}" for i, n in enumerate(kernel.sizes)})
+    f.names["chunk"] = chunk
+    _emit(f, body)
+    return f
+
+
+def unpacking(name: str, buffers: Sequence[Buffer], linkage: str = "internal ") -> str:
     """`@name`, which takes the buffers of `@name_body` from an array of pointers."""
-    lines = [f"define internal void @{name}(ptr %args, i64 %chunk) nounwind {{"]
+    lines = [f"define {linkage}void @{name}(ptr %args, i64 %chunk) nounwind {{"]
     args = []
     for i in range(len(buffers)):
         lines.append(f"  %a{i} = getelementptr inbounds ptr, ptr %args, i64 {i}")
@@ -360,12 +380,7 @@ def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> s
 
     `inlined`: names of those that become part of their callers.
     """
-    needed: dict[str, Scalar] = {}
-    for k in kernels:
-        for s in scalars([*k.body, *k.final]):
-            for callee in s.calls:
-                needed[callee.name] = callee
-    parts = [needed[name].llvm_define() for name in needed]
+    parts = _scalar_functions(kernels)
     for k in kernels:
         how = "alwaysinline" if k.name in inlined else "noinline"
         parts.append(_function(k.name, k, k.body, how))
@@ -376,6 +391,32 @@ def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> s
     if any(b.role == "error" for k in kernels for b in k.buffers):
         parts.append(OUT_OF_BOUNDS)
     return _with_loops("\n".join(parts))
+
+
+def print_alone(k: Kernel) -> str:
+    """The same of one kernel that other modules call: as `@k`, and `@k_final`.
+
+    Several chunks go through the pool, which has the buffers in an array.
+    """
+    parts = _scalar_functions([k])
+    if same(k.chunks, 1):
+        parts.append(_visible(k.name, k, k.body))
+    else:
+        parts += [_function(k.name, k, k.body, "noinline"), unpacking(k.name, k.buffers, "")]
+    if k.final:
+        parts.append(_visible(f"{k.name}_final", k, k.final))
+    if any(b.role == "error" for b in k.buffers):
+        parts.append(OUT_OF_BOUNDS)
+    return _with_loops("\n".join(parts))
+
+
+def _scalar_functions(kernels: Sequence[Kernel]) -> list[str]:
+    needed: dict[str, Scalar] = {}
+    for k in kernels:
+        for s in scalars([*k.body, *k.final]):
+            for callee in s.calls:
+                needed[callee.name] = callee
+    return [scalar.llvm_define() for scalar in needed.values()]
 
 
 def _with_loops(text: str) -> str:

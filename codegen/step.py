@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from weft.codegen.llvm import module, print_kernels
 from weft.codegen.stack_ir import STACKS
 from weft.codegen.step_control import write_graph
 from weft.codegen.step_writer import ALIGN, Frame, Writer
+from weft.codegen.units import Unit, units
 from weft.ir.dims import Dim, value_of
 from weft.ir.graph import Graph, Op
 from weft.ir.plan import Plan
@@ -28,14 +30,16 @@ from weft.ir.plan import Plan
 class Step:
     """A lowered step: its kernels, LLVM text, and what a caller must pass.
 
-    arena: bytes to work in. errors: where in them the first index out of bounds is recorded, as number (from 1) of
-    one of `bounds`, and the index. parallel: does it use the pool? stacks: does it keep any (to be released by
-    `release`)? calls: what it runs, one line each. sizes: what the last constant has the values of, where there are
-    symbols. threads: it uses the pool where one of these is positive.
+    units: the modules that are compiled. whole: gives them as one, to be read. arena: bytes to work in. errors: where
+    in them the first index out of bounds is recorded, as number (from 1) of one of `bounds`, and the index. parallel:
+    does it use the pool? stacks: does it keep any (to be released by `release`)? calls: what it runs, one line each.
+    sizes: what the last constant has the values of, where there are symbols. threads: it uses the pool where one of
+    these is positive.
     """
 
     kernels: list[Kernel]
-    text: str
+    units: list[Unit]
+    whole: Callable[[], str] = field(repr=False)
     constants: list[np.ndarray]
     arena: int
     parallel: bool
@@ -55,6 +59,11 @@ class Step:
             errors=evaluate(self.errors),
             parallel=any(evaluate(n) > 0 for n in self.threads),
         )
+
+    @cached_property
+    def text(self) -> str:
+        """LLVM IR of the whole step as one module: what `units` come to, with names from the program."""
+        return self.whole()
 
 
 def write_step(graph: Graph, plan: Plan) -> Step:
@@ -77,10 +86,12 @@ def write_step(graph: Graph, plan: Plan) -> Step:
         constants.append(np.array([value_of(n) for n in w.sizes], np.int64))
     arguments.append("%arena")
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
-    parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step]
-    text = module("\n".join(parts))
+    head = [*_declarations(step), "", STACKS if w.stacks else ""]
+    made = units(w.kernels, w.inlined, head, step)
+    whole = lambda: module("\n".join([*head, print_kernels(w.kernels, w.inlined), step]))  # noqa: E731
     parallel = any(value_of(n) > 0 for n in w.threads)
-    return Step(w.kernels, text, constants, arena, parallel, w.calls, w.bounds, w.scratch, w.stacks, w.sizes, w.threads)
+    more = (w.calls, w.bounds, w.scratch, w.stacks, w.sizes, w.threads)
+    return Step(w.kernels, made, whole, constants, arena, parallel, *more)
 
 
 def _head(w: Writer, arguments: list[str]) -> list[str]:

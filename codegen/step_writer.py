@@ -17,7 +17,7 @@ import numpy as np
 
 from weft.codegen.kernel import Kernel, walk
 from weft.codegen.llvm import MEMORY
-from weft.codegen.lower import lower
+from weft.codegen.lowered import Lowered
 from weft.codegen.scalar_llvm import literal
 from weft.ir.dims import Dim, aligned, maximum, same
 from weft.ir.graph import Op, Value
@@ -76,6 +76,8 @@ class Writer:
         self.entry: list[str] = []  # variables, in the function's first block
         self.count = 0
         self.kernels: list[Kernel] = []
+        self.names: set[str] = set()
+        self.lowered = Lowered()
         self.inlined: set[str] = set()
         self.bounds: list[Op] = []
         self.calls: list[str] = []
@@ -202,8 +204,8 @@ class Writer:
     def kernel(self, frame: Frame, op: Op) -> None:
         """A kernel: scratch behind the arena, chunks through the pool."""
         alias = frame.plan.shared.get(op, {})
-        kernel = lower(op.regions[0], alias, bounds=self.bounds)
-        kernel = dataclasses.replace(kernel, name=self._own_name(kernel.name))
+        kernel = self.lowered(op.regions[0], alias, self.bounds)
+        kernel = dataclasses.replace(kernel, name=self._own_name(op.regions[0].name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
         if frame.depth and same(kernel.chunks, 1) and statements <= SHORT:
@@ -233,9 +235,10 @@ class Writer:
             self.put(f"call void @{kernel.name}_final_body({arguments})")
 
     def _own_name(self, name: str) -> str:
-        taken = {k.name for k in self.kernels}
         names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
-        return next(n for n in names if n not in taken)
+        own = next(n for n in names if n not in self.names)
+        self.names.add(own)
+        return own
 
     def _pack(self, pointers: Sequence[str]) -> None:
         self.widest = max(self.widest, len(pointers))

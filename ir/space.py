@@ -87,74 +87,73 @@ class Space:
         return self.axes[(op, position)]
 
 
-class _Union:
-    def __init__(self) -> None:
-        self.parent: dict[Any, Any] = {}
-
-    def find(self, key: Any) -> Any:
-        path = []
-        while (up := self.parent.setdefault(key, key)) != key:
-            path.append(key)
-            key = up
-        for p in path:
-            self.parent[p] = key
-        return key
-
-    def tie(self, a: Any, b: Any) -> None:
-        self.parent[self.find(a)] = self.find(b)
-
-
 class _Solver:
+    """Dims are numbers, those of a value one after another; dims that are tied have one root."""
+
     def __init__(self, ops: Sequence[Op], tie_inputs: bool) -> None:
         self.ops = ops
         self.inside = {r for op in ops for r in op.results}
         self.tie_inputs = tie_inputs
-        self.union = _Union()
+        self.parent: list[int] = []
+        self.first: dict[Any, int] = {}  # of a value (an input: as an op uses it) the number of its first dim
 
-    def key(self, op: Op, position: int, dim: int) -> Any:
-        v = op.operands[position]
-        if v in self.inside or self.tie_inputs:
-            return (v, dim)
-        return (op, position, dim)
+    def find(self, dim: int) -> int:
+        parent = self.parent
+        while (up := parent[dim]) != dim:
+            parent[dim] = dim = parent[up]
+        return dim
 
-    def ties(self) -> None:
+    def dims(self, key: Any, v: Value) -> int:
+        at = self.first.get(key)
+        if at is None:
+            at = self.first[key] = len(self.parent)
+            self.parent.extend(range(at, at + max(len(v.type.dims), 1)))  # no two begin at one
+        return at
+
+    def ties(self) -> dict[Any, tuple[int, tuple[int, ...]]]:
+        """Of each result and operand that has a place: its first dim, and its shape."""
+        places: dict[Any, tuple[int, tuple[int, ...]]] = {}
+        parent, find = self.parent, self.find
         for op in self.ops:
             y = op.result
+            to = self.dims(y, y)
+            places[y] = (to, y.type.dims)
             for i, x in enumerate(op.operands):
-                for j, k in correspondence(op, i):
-                    if x.shape[j] != 1:
-                        self.union.tie(self.key(op, i, j), (y, k))
+                shape = x.type.dims
+                at = self.dims(x if self.tie_inputs or x in self.inside else (op, i), x)
+                pairs = correspondence(op, i)
+                for j, k in pairs:
+                    if shape[j] != 1:
+                        parent[find(at + j)] = find(to + k)
+                if pairs or op.kind.family == "reduce":
+                    places[op, i] = (at, shape)
+        return places
 
     def space(self) -> Space | None:
-        self.ties()
-        uses: list[tuple[Any, list[Any], tuple[int, ...]]] = []
-        for op in self.ops:
-            uses.append((op.result, [(op.result, d) for d in range(len(op.result.shape))], op.result.shape))
-            for i, x in enumerate(op.operands):
-                if correspondence(op, i) or op.kind.family == "reduce":
-                    uses.append(((op, i), [self.key(op, i, d) for d in range(len(x.shape))], x.shape))
-        extent: dict[Any, int] = {}
-        together: dict[Any, set[Any]] = {}
-        rows = []
-        for name, keys, shape in uses:
-            roots = [self.union.find(k) if d != 1 else None for k, d in zip(keys, shape, strict=True)]
-            real = [r for r in roots if r is not None]
-            if len(set(real)) != len(real):
+        places = self.ties()
+        extent: dict[int, int] = {}
+        together: dict[int, set[int]] = {}
+        rows: dict[int, list[int | None]] = {}
+        for at, shape in places.values():
+            if at in rows:
+                continue
+            rows[at] = roots = [self.find(at + d) if n != 1 else None for d, n in enumerate(shape)]
+            real = {r for r in roots if r is not None}
+            if len(real) != len(roots) - roots.count(None):
                 return None
-            for r, d in zip(roots, shape, strict=True):
+            for r, n in zip(roots, shape, strict=True):
                 if r is not None:
-                    extent[r] = d
+                    extent[r] = n
                     together.setdefault(r, set()).update(real)
-            rows.append((name, roots))
-        self._merge_strangers(extent, together, [[r for r in roots if r is not None] for _, roots in rows])
-        rows = [(name, [None if r is None else self.union.find(r) for r in roots]) for name, roots in rows]
-        order = _order([roots for _, roots in rows])
+        self._merge_strangers(extent, together, [[r for r in roots if r is not None] for roots in rows.values()])
+        rows = {at: [None if r is None else self.find(r) for r in roots] for at, roots in rows.items()}
+        order = _order(list(rows.values()))
         number = {root: i for i, root in enumerate(order)}
-        axes = {name: tuple(None if r is None else number[r] for r in roots) for name, roots in rows}
-        return Space([extent[r] for r in order], (), (), axes)
+        axes = {at: tuple([None if r is None else number[r] for r in roots]) for at, roots in rows.items()}
+        return Space([extent[r] for r in order], (), (), {name: axes[at] for name, (at, _) in places.items()})
 
     def _merge_strangers(
-        self, extent: dict[Any, int], together: dict[Any, set[Any]], rows: Sequence[Sequence[Any]]
+        self, extent: dict[int, int], together: dict[int, set[int]], rows: Sequence[Sequence[int]]
     ) -> None:
         """Two axes of one length that no value has both of may share a loop.
 
@@ -163,22 +162,21 @@ class _Solver:
         roots = list(extent)
         for i, a in enumerate(roots):
             for b in roots[:i]:
-                if self.union.find(b) != b or self.union.find(a) != a:
+                if self.find(b) != b or self.find(a) != a:
                     continue
                 if same(extent[a], extent[b]) and b not in together[a] and not self._ordered(a, b, rows):
-                    self.union.tie(a, b)
+                    self.parent[a] = b
                     merged = together[a] | together[b]
                     for c in merged:
                         together[c] |= {b}
                     together[b] = merged | {b}
                     break
 
-
-    def _ordered(self, a: Any, b: Any, rows: Sequence[Sequence[Any]]) -> bool:
+    def _ordered(self, a: int, b: int, rows: Sequence[Sequence[int]]) -> bool:
         """Does an axis come before the other in some value, or by way of others?"""
-        after: dict[Any, set[Any]] = {}
+        after: dict[int, set[int]] = {}
         for roots in rows:
-            found = [self.union.find(r) for r in roots]
+            found = [self.find(r) for r in roots]
             for x, y in zip(found, found[1:], strict=False):
                 after.setdefault(x, set()).add(y)
         return _reaches(after, a, b) or _reaches(after, b, a)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from weft.codegen.objects import host_cpu
-from weft.runtime import native, pool  # noqa: F401  (the pool provides weft_parallel_for)
+from weft.runtime import native, pool
 from weft.runtime.blas_ir import blas_ir
 
 PRODUCTS = ("weft_gemm_f32", "weft_gemm_f64", "weft_gemm_batch_f32", "weft_gemm_batch_f64")
@@ -50,14 +50,19 @@ def address(symbol: str) -> int:
     if library is None:
         raise native.ObjectError("OpenBLAS is not available: pip install scipy-openblas32")
     if symbol in PRODUCTS:
-        return _products().address(symbol)
+        return _products(symbol.rpartition("_")[2]).address(symbol)
     routine = library[f"scipy_cblas_{symbol.removeprefix('weft_cblas_')}"]
     return int(ctypes.cast(routine, ctypes.c_void_p).value or 0)
 
 
 @functools.cache
-def _products() -> native.Library:
-    return native.build(blas_ir(), kind="blas", label="matrix products")
+def _products(dtype: str) -> native.Library:
+    return native.build_source(source(dtype))
+
+
+def source(dtype: str) -> native.Source:
+    """The module of the products of one dtype."""
+    return native.Source("blas", f"matrix products, {dtype}", blas_ir(dtype))
 
 
 @functools.cache
@@ -111,5 +116,12 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-for _symbol in (*PRODUCTS, *(f"weft_cblas_{routine}" for routine in _ROUTINES)):
+def _sources(dtype: str) -> list[native.Source]:
+    return [source(dtype), pool.source()] if available() else []
+
+
+for _symbol in PRODUCTS:
+    _needs = functools.partial(_sources, _symbol.rpartition("_")[2])
+    native.provide(_symbol, functools.partial(address, _symbol), _needs)
+for _symbol in (f"weft_cblas_{routine}" for routine in _ROUTINES):
     native.provide(_symbol, functools.partial(address, _symbol))

@@ -21,20 +21,22 @@ GRAIN = 16
 SERIAL_WORK = 1 << 21  # m*n*k*itemsize of a product that takes one thread about 10 us; smaller: not cut
 
 
-def blas_ir() -> str:
-    """The module that defines ``weft_gemm_{f32,f64}`` and ``weft_gemm_batch_{f32,f64}``.
+TYPES = {"f32": ("s", "float", 4), "f64": ("d", "double", 8)}
+
+
+def blas_ir(dtype: str) -> str:
+    """The module that defines ``weft_gemm_T`` and ``weft_gemm_batch_T`` for a T of ``TYPES``.
 
     void weft_gemm_T(i64 transa, transb, m, n, k, T* a, i64 lda, T* b, i64 ldb, T* c, i64 ldc, i64 parts)
     void weft_gemm_batch_T(..., i64 ldc, i64 batch, stride_a, stride_b, stride_c, i64 parts)
     """
-    pieces = [TILE_COMMON, _COMMON]
-    for name, letter, real, size in (("f32", "s", "float", 4), ("f64", "d", "double", 8)):
-        text = TILE + _PRODUCT
-        words = {"TYPE": name, "LETTER": letter, "REAL": real, "SIZE": size}
-        for word, value in words.items():
-            text = text.replace(f"${word}", str(value))
-        pieces.append(text)
-    return "\n".join(pieces).replace("$GRAIN", str(GRAIN)).replace("$SERIAL", f"{SERIAL_WORK:.1f}")
+    text = "\n".join([TILE_COMMON, _COMMON, TILE + _PRODUCT])
+    letter, real, size = TYPES[dtype]
+    words = {"TYPE": dtype, "LETTER": letter, "REAL": real, "SIZE": size}
+    words |= {"GRAIN": GRAIN, "SERIAL": f"{SERIAL_WORK:.1f}"}
+    for word, value in words.items():
+        text = text.replace(f"${word}", str(value))
+    return text
 
 
 # Fields of %product: ta tb m n k a lda b ldb c ldc | rows columns of the grid | batch and its strides, chunks

@@ -7,6 +7,9 @@ provider (``provide``) can make when first asked (the thread pool, BLAS), then t
 libgcc (whose helpers convert float16 on CPUs that cannot).  Everything is resolved before LLVM links, so a
 missing name is an ``ObjectError`` that says which, never an abort.  A link takes about 0.4 ms and needs
 neither Numba nor a compiler.
+
+A step is several objects, linked as one (``build_units``). Those of its kernels that an earlier step brought
+along are in the process already, and are used from there.
 """
 
 from __future__ import annotations
@@ -14,26 +17,41 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
-from weft.codegen.objects import LLVM_LOCK, binding, compile_object
-from weft.runtime.cache import DiskCache, cache_key, default_cache
+from weft.codegen.objects import LLVM_LOCK, binding, compile_object, compile_objects
+from weft.codegen.units import KERNEL, Unit
+from weft.runtime.cache import DiskCache, Entry, cache_key, default_cache
 from weft.runtime.elf import ObjectError, read_symbols
 
-__all__ = ["Library", "ObjectError", "build", "define_symbol", "load", "provide", "symbol_address"]
+__all__ = ["Library", "ObjectError", "build", "build_units", "define_symbol", "load", "provide", "symbol_address"]
 
 _addresses: dict[str, int] = {}
 _providers: dict[str, Callable[[], int]] = {}
+_sources: dict[str, Callable[[], Sequence[Source]]] = {}
 _names = itertools.count()
+_DECLARED = re.compile(r"^declare [^@\n]*@([\w.]+)", re.M)
+
+
+class Source(NamedTuple):
+    """A module of weft's own, which a provider loads."""
+
+    kind: str
+    label: str
+    text: str
 
 
 class Library:
-    """A loaded object.  Its code is unmapped with the last reference to this: keep it beside the address."""
+    """Loaded objects.  Their code is unmapped with the last reference to this: keep it beside the address.  It keeps
+    the libraries whose code it calls."""
 
-    def __init__(self, tracker: Any, addresses: dict[str, int]) -> None:
+    def __init__(self, tracker: Any, addresses: dict[str, int], used: Sequence[Library] = ()) -> None:
         self._tracker = tracker
         self._addresses = addresses
+        self._used = tuple(used)
 
     def address(self, symbol: str) -> int:
         """The address of a global symbol that the object defines; ``ObjectError`` if it does not."""
@@ -58,26 +76,44 @@ class Library:
         return f"Library({', '.join(self.symbols)})"
 
 
+_kernels: WeakValueDictionary[str, Library] = WeakValueDictionary()  # what is in the process, by symbol
+
+
 def load(obj: bytes) -> Library:
     """Link the bytes of an object file into this process.
 
     Raises ``ObjectError`` when they are no object of this machine or when a symbol they need is unknown.
     """
-    symbols = read_symbols(obj)
-    builder = binding().JITLibraryBuilder().add_object_img(obj)
-    for name in symbols.undefined - {"_GLOBAL_OFFSET_TABLE_"}:
-        address = symbol_address(name)
+    return _link([obj], {})
+
+
+def _link(objects: Sequence[bytes], known: Mapping[str, Library]) -> Library:
+    """Several objects as one library; `known` symbols are those of other libraries."""
+    builder = binding().JITLibraryBuilder()
+    defined: set[str] = set()
+    undefined: set[str] = set()
+    for obj in objects:
+        symbols = read_symbols(obj)
+        builder.add_object_img(obj)
+        defined |= symbols.defined
+        undefined |= symbols.undefined
+    used = []
+    for name in undefined - defined - {"_GLOBAL_OFFSET_TABLE_"}:
+        library = known.get(name)
+        address = symbol_address(name) if library is None else library.address(name)
         if address is None:
             raise ObjectError(f"the object needs the symbol {name!r}, which nothing in this process defines")
+        if library is not None:
+            used.append(library)
         builder.import_symbol(name, address)
-    for name in symbols.defined:
+    for name in defined:
         builder.export_symbol(name)
     with LLVM_LOCK:
         try:
             tracker = builder.link(_linker(), f"weft.{next(_names)}")
         except RuntimeError as error:
             raise ObjectError(f"LLVM could not link the object: {error}") from None
-    return Library(tracker, {name: tracker[name] for name in symbols.defined})
+    return Library(tracker, {name: tracker[name] for name in defined}, used)
 
 
 def build(llvm_text: str, *, kind: str = "kernel", label: str = "", cache: DiskCache | None = None) -> Library:
@@ -100,14 +136,75 @@ def build(llvm_text: str, *, kind: str = "kernel", label: str = "", cache: DiskC
     return library
 
 
+def build_source(source: Source) -> Library:
+    """Load a module of weft's own, as ``build`` does."""
+    return build(source.text, kind=source.kind, label=source.label)
+
+
+def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: DiskCache | None = None) -> Library:
+    """Load the modules of a step as one library, each from the disk cache if it was compiled before.  Those that were
+    not are compiled by so many threads, and kept there.
+
+    A kernel that is in the process already is not loaded again.  When entries are sound but cannot be linked here,
+    they are compiled anew.  Raises as ``build`` does.
+    """
+    cache = cache if cache is not None else default_cache()
+    loaded = {u.symbol: library for u in units if (library := _kernels.get(u.symbol)) is not None}
+    known = {name: library for library in loaded.values() for name in library.symbols}
+    units = [u for u in units if u.symbol not in loaded]
+    keys = [cache_key(u.kind, u.text, version=f"O{u.level}") for u in units]
+    entries = [cache.get(key) for key in keys]
+    more = _missing(units) if None in entries else {}
+    objects, fresh = _objects(units, entries, threads, more)
+    try:
+        library = _link(objects, known)
+    except ObjectError:
+        if len(fresh) == len(units):
+            raise
+        for key in keys:
+            cache.remove(key)
+        objects, fresh = _objects(units, [None] * len(units), threads, {})
+        library = _link(objects, known)
+    for i in fresh:
+        cache.put(keys[i], objects[i], {"kind": units[i].kind}, label=label)
+    _kernels.update((u.symbol, library) for u in units if u.kind == KERNEL)
+    return library
+
+
+def _objects(
+    units: Sequence[Unit], entries: Sequence[Entry | None], threads: int, more: Mapping[str, Source]
+) -> tuple[list[bytes], list[int]]:
+    """Their bytes, and which of them had to be compiled.  What was compiled with them goes to the cache at once."""
+    objects = [b"" if entry is None else entry.payload for entry in entries]
+    fresh = [i for i, entry in enumerate(entries) if entry is None]
+    texts = [(units[i].text, units[i].level) for i in fresh] + [(source.text, 3) for source in more.values()]
+    made = compile_objects(texts, threads=threads)
+    for i, obj in zip(fresh, made, strict=False):
+        objects[i] = obj
+    for (key, source), obj in zip(more.items(), made[len(fresh) :], strict=True):
+        default_cache().put(key, obj, {"kind": source.kind}, label=source.label)
+    return objects, fresh
+
+
+def _missing(units: Sequence[Unit]) -> dict[str, Source]:
+    """The modules of weft's own that a step will load and the cache does not have, by key."""
+    declared = {name for u in units for name in _DECLARED.findall(u.text)} & _sources.keys() - _addresses.keys()
+    sources = {source for name in sorted(declared) for source in _sources[name]()}
+    keys = {cache_key(source.kind, source.text): source for source in sorted(sources)}
+    return {key: source for key, source in keys.items() if default_cache().get(key) is None}
+
+
 def define_symbol(name: str, address: int) -> None:
     """Make ``name`` resolve to ``address`` in every object loaded from now on."""
     _addresses[name] = address
 
 
-def provide(name: str, maker: Callable[[], int]) -> None:
-    """Register ``maker`` to give the address of ``name`` when the first object that needs it is loaded."""
-    _providers[name] = maker
+def provide(name: str, maker: Callable[[], int], sources: Callable[[], Sequence[Source]] = tuple) -> None:
+    """Register ``maker`` to give the address of ``name`` when the first object that needs it is loaded.
+
+    It builds ``sources``.  Those that the cache does not have are compiled together with the step that needs them.
+    """
+    _providers[name], _sources[name] = maker, sources
 
 
 def symbol_address(name: str) -> int | None:

@@ -156,7 +156,12 @@ def _default_threads() -> int:
 
 @functools.cache
 def _library() -> native.Library:
-    return native.build(pool_ir(), kind="pool", label="thread pool")
+    return native.build_source(source())
+
+
+def source() -> native.Source:
+    """The pool's module."""
+    return native.Source("pool", "thread pool", pool_ir())
 
 
 def _functions() -> dict[str, Callable[..., Any]]:
@@ -189,7 +194,7 @@ def _seconds(function: Callable[..., Any], argument: int) -> float:
     return max(time.perf_counter() - start, 1e-9)
 
 
-native.provide("weft_parallel_for", parallel_for_address)
+native.provide("weft_parallel_for", parallel_for_address, lambda: [source()])
 native.provide("weft_pool_size", lambda: _library().address("weft_pool_size"))
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):

@@ -132,7 +132,7 @@ class Stages:
 
     def compile(self) -> Any:
         """The executable. Its object code comes from the disk cache when it was compiled before."""
-        from weft.runtime import native
+        from weft.runtime import native, pool
         from weft.runtime.executable import Executable
 
         step = self.step
@@ -140,7 +140,8 @@ class Stages:
             KERNELS.debug("%s: kernels\n%s", self.label, self.kernels)
         if LLVM.isEnabledFor(logging.DEBUG):
             LLVM.debug("%s: LLVM IR\n%s\nassembly\n%s", self.label, step.text, self.asm)
-        library = self._timed("object code", lambda: native.build(step.text, kind="step", label=self.label))
+        build = lambda: native.build_units(step.units, threads=pool.threads(), label=self.label)  # noqa: E731
+        library = self._timed("object code", build)
         return Executable(self.fused, step, self.memory.taken, library, self)
 
     def __str__(self) -> str:
