@@ -25,6 +25,7 @@ from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Loa
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
+from weft.codegen.search import searched
 from weft.codegen.segments import cut
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
@@ -307,7 +308,10 @@ class Lowering:
 
     def _cut(self, loop: For, count: int) -> list[Statement]:
         """A GPU's threads split a loop as it is."""
-        return [loop] if self.tiling.nests else cut(loop, count, self.names)
+        if self.tiling.nests:
+            return [loop]
+        pieces = cut(loop, count, self.names)
+        return [s for piece in pieces for s in (searched(piece, count, self.names) if isinstance(piece, For) else [piece])]
 
     # ---- values ------------------------------------------------------------------------------------
 
