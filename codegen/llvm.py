@@ -44,6 +44,7 @@ from weft.codegen.kernel import (
 from weft.codegen.scalar import Scalar, declarations
 
 SHORT_LOOP = 64  # trips
+VECTOR = 16  # elements of the widest vector
 CALL_WORK = 8  # lines: what a call of a function in the body of a loop weighs
 ROLLED = ", !llvm.loop !rolled{}"
 MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
@@ -135,11 +136,13 @@ def _for(f: _Function, s: For) -> None:
 
 def _stays_rolled(s: For) -> bool:
     """A long vectorised loop takes several vectors a trip already: unrolled further, as LLVM likes to, it takes twice
-    as long to compile, and runs no faster. So does one around it. Of short loops LLVM may make what it likes."""
+    as long to compile, and runs no faster. So does one around it. Of short loops LLVM may make what it likes; but from
+    a vector on, sums are cheaper along their row than of many rows at a time, whose elements lie far apart."""
     if not s.vector:
         return any(isinstance(inner, For) and _stays_rolled(inner) for inner in s.body)
     known = not s.start.terms and not s.stop.terms
-    return not (known and s.stop.const - s.start.const < SHORT_LOOP)
+    sums = any(isinstance(inner, Accumulate) for inner in s.body)
+    return not (known and s.stop.const - s.start.const < (VECTOR if sums else SHORT_LOOP))
 
 
 def _vectors_at_once(body: Sequence[str]) -> int:

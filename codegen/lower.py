@@ -217,9 +217,12 @@ class Lowering:
         return next((name for name, a in self.axis_of.items() if a == axis), "")
 
     def _rows(self, scope: Scope) -> None:
-        """The loop over rows. Where some of its axes end early they are loops of their own, the first one shared."""
+        """The loop over rows. Where the first of its axes has enough for all chunks, or some end early, they are loops
+        of their own, the first one shared: a row's place then takes no division, and what its outer axes alone decide
+        is read once."""
         inner = Scope([], {}, scope)
-        if len(self.rows) > 1 and not any(self.axis_of.get(name) in self.ends for name, _, _ in self.rows):
+        few = self.chunks > 1 and self.rows[0][1] < 2 * self.chunks
+        if len(self.rows) > 1 and few and not any(self.axis_of.get(name) in self.ends for name, _, _ in self.rows):
             lo, hi = self._bounds(scope, self.row_count)
             row = self.names.fresh("row")
             self._decompose(row, inner)
