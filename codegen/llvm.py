@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from weft.codegen import scalar_llvm
 from weft.codegen.kernel import (
     Accumulate,
@@ -36,12 +38,16 @@ from weft.codegen.kernel import (
     Share,
     Statement,
     Store,
+    Stream,
     ToIndex,
     Variable,
     from_index,
     scalars,
+    walk,
 )
 from weft.codegen.scalar import Scalar, declarations
+from weft.codegen.stream_ir import STREAM, STREAMED
+from weft.ir.types import TensorType
 
 SHORT_LOOP = 64  # trips
 VECTOR = 16  # elements of the widest vector
@@ -60,6 +66,7 @@ class _Function:
     dtypes: dict[str, str] = field(default_factory=dict)
     count: int = 0
     block: str = "entry"
+    streams: bool = False
 
     def fresh(self, hint: str = "v") -> str:
         self.count += 1
@@ -246,6 +253,14 @@ def _store(f: _Function, s: Store) -> None:
     _put_element(f, s.buffer, s.dtype, s.index, f.names[s.value])
 
 
+def _stream(f: _Function, s: Stream) -> None:
+    to, source = f.pointer(s.buffer, s.dtype, s.index), f.pointer(s.source, s.dtype, s.begin)
+    size = f.fresh("bytes")
+    f.put(f"{size} = mul nsw i64 {f.affine(s.count)}, {np.dtype(TensorType(s.dtype).np_dtype).itemsize}")
+    f.put(f"call void @weft_stream(ptr {to}, ptr {source}, i64 {size})")
+    f.streams = True
+
+
 def _put_element(f: _Function, buffer: str, dtype: str, index: Affine, value: str) -> None:
     if dtype == "bool":
         wide = f.fresh("z")
@@ -319,7 +334,8 @@ def _accumulate_arg(f: _Function, s: AccumulateArg) -> None:
 
 _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
     For: _for, Index: _index, Share: _share, ToIndex: _to_index, Check: _check, Report: _report,
-    FromIndex: _from_index, InRange: _in_range, Constant: _constant, Load: _load, Store: _store, Compute: _compute,
+    FromIndex: _from_index, InRange: _in_range, Constant: _constant, Load: _load, Store: _store,
+    Stream: _stream, Compute: _compute,
     Variable: _variable, Read: _read, Assign: _assign, Accumulate: _accumulate, AccumulateAt: _accumulate_at,
     AccumulateArg: _accumulate_arg,
 }  # fmt: skip
@@ -331,7 +347,7 @@ def _function(name: str, buffers: Sequence[Buffer], body: Sequence[Statement], h
     _emit(f, body)
     params = "".join(f"ptr noalias %{b.name}, " for b in buffers)
     lines = [f"define internal void @{name}_body({params}i64 %chunk) {how} nounwind {{", "entry:"]
-    lines += [*f.slots, *f.lines, "  ret void", "}"]
+    lines += [*f.slots, *f.lines, *([STREAMED] if f.streams else []), "  ret void", "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -368,6 +384,8 @@ def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> s
             parts.append(_function(f"{k.name}_final", k.buffers, k.final, how))
     if any(b.role == "error" for k in kernels for b in k.buffers):
         parts.append(OUT_OF_BOUNDS)
+    if any(isinstance(s, Stream) for k in kernels for s in walk(k.body)):
+        parts.append(STREAM)
     return _with_loops("\n".join(parts))
 
 

@@ -25,6 +25,7 @@ from weft.ir.types import TensorType
 
 ALIGN = 64
 SHORT = 128  # statements: longer kernels are called, not inlined
+STREAMED = 1 << 25  # bytes: results from this size on are out of the last cache before anybody reads them
 OWN_THREADS = 1 << 17  # products of that many multiplications use the pool
 
 
@@ -182,7 +183,8 @@ class Writer:
     def kernel(self, frame: Frame, op: Op) -> None:
         """A kernel: scratch behind the arena, chunks through the pool."""
         alias = frame.plan.shared.get(op, {})
-        kernel = lower(op.regions[0], alias, bounds=self.bounds)
+        streams = {o for o, r in enumerate(op.results) if r.type.nbytes >= STREAMED}
+        kernel = lower(op.regions[0], alias, bounds=self.bounds, streams=streams)
         kernel = dataclasses.replace(kernel, name=self._own_name(kernel.name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
