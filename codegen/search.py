@@ -61,7 +61,7 @@ def searched(loop: For, count: int, names: Names) -> list[Statement]:
         scalar = expression(REGISTRY[combine].scalar_for(s.dtype), [s.dtype, s.dtype], s.dtype)
         first[s] = Accumulate(top, s.dtype, combine, scalar, s.value)
         after += _where(s, top, loop, block, end, names)
-    body = [first[s] if isinstance(s, AccumulateArg) else s for s in loop.body]
+    body: list[Statement] = [first[s] if isinstance(s, AccumulateArg) else s for s in loop.body]
     run.append(dataclasses.replace(loop, start=var(block), stop=var(end), body=body))
     return [*before, For(block, loop.start, loop.stop, [*run, *after], step=BLOCK)]
 

@@ -24,6 +24,7 @@ from weft.ir.graph import Graph, Op, Value
 
 if TYPE_CHECKING:
     from weft.ir.opdef import OpDef
+    from weft.ir.space import Space
 
 DIVISION = 8  # operations that a unit could do meanwhile
 TRANSCENDENTAL = 30
@@ -159,6 +160,24 @@ def group_cost(ops: Sequence[Op], outputs: Sequence[Value]) -> Cost:
         part = made.operands[1 if "update" in made.kind.name else -1] if made and made.kind.name in PARTS else v
         written += part.type.nbytes
     return Cost(sum(asked.values()), int(written), sum(map(flops, ops)), asked)
+
+
+def read_again(ops: Sequence[Op], space: Space, near: int) -> int:
+    """Bytes that a kernel's rows read again, one after the other, of what has too many to stay near the cores: in
+    `x[None, :] * w[:, None]` every row reads all of x."""
+    made = {r for op in ops for r in op.results}
+    outer = set(space.outer)
+    times: dict[Value, int] = {}
+    for op in ops:
+        for i, v in enumerate(op.operands):
+            axes = space.axes.get((op, i))
+            if v in made or axes is None or v.type.nbytes <= near:
+                continue
+            k = 1
+            for a in outer - set(axes):
+                k *= int(space.extent[a])
+            times[v] = max(times.get(v, 1), k)
+    return sum((k - 1) * int(v.type.nbytes) for v, k in times.items())
 
 
 def cost(graph: Graph) -> Cost:

@@ -97,7 +97,7 @@ def _overwritten(ops: Sequence[Op]) -> set[Value]:
 def _without(
     v: Value, i: int, kernels: dict[int, _Kernel], who: Sequence[int], last: dict[Value, int], overwritten: set[Value]
 ) -> dict[int, Op] | None:
-    """Kernel i, which makes `v`, and its readers `who`, changed so that `v` is not stored. None where that costs more."""
+    """Kernel i, which makes `v`, and its readers `who`, changed so that `v` is not stored. Or None: it is dearer."""
     maker = kernels[i].op
     region = maker.regions[0]
     inner = region.outputs[maker.results.index(v)]

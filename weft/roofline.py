@@ -85,7 +85,7 @@ def costs(graph: Graph) -> str:
         return ""
     here = machine()
     head = ("", "read", "written", "flops", "predicted", "bound by")
-    table = [head]
+    table: list[tuple[str, ...]] = [head]
     for name, found in rows[:SHOWN]:
         amounts = [amount(n, unit) for n, unit in ((found.read, "B"), (found.written, "B"), (found.flops, ""))]
         table.append((name, *amounts, duration(found.seconds(here)), found.bound(here)))
