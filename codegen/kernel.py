@@ -187,6 +187,20 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """buffer[index : index + count] = source[begin : begin + count], around the cache where the target can.
+
+    Nothing in the same kernel reads the buffer."""
+
+    buffer: str
+    dtype: str
+    index: Affine
+    source: str
+    begin: Affine
+    count: Affine
+
+
+@dataclass(frozen=True)
 class Compute:
     """target = scalar(operands)."""
 
@@ -262,7 +276,7 @@ class AccumulateArg:
 
 
 Statement = (
-    For | Index | Share | ToIndex | Check | Report | FromIndex | InRange | Constant | Load | Store | Compute
+    For | Index | Share | ToIndex | Check | Report | FromIndex | InRange | Constant | Load | Store | Stream | Compute
     | Variable | Read | Assign | Accumulate | AccumulateAt | AccumulateArg
 )
 
@@ -379,6 +393,8 @@ def describe(s: Statement) -> str:
             return f"{s.target}: {s.dtype} = load {s.buffer}[{s.index}]"
         case Store():
             return f"store {s.buffer}[{s.index}] = {s.value}"
+        case Stream():
+            return f"stream {s.buffer}[{s.index}] = {s.source}[{s.begin}], {s.count} elements"
         case Compute():
             where = f", {s.location}" if s.location else ""
             return f"{s.target}: {s.scalar.result} = {s.note or s.scalar.name}({', '.join(s.operands)}){where}"

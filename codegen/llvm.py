@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from weft.codegen import scalar_llvm
 from weft.codegen.kernel import (
     Accumulate,
@@ -36,15 +38,20 @@ from weft.codegen.kernel import (
     Share,
     Statement,
     Store,
+    Stream,
     ToIndex,
     Variable,
     from_index,
     scalars,
+    walk,
 )
 from weft.codegen.scalar import Scalar, declarations
+from weft.codegen.stream_ir import STREAM, STREAMED
 from weft.ir.dims import Dim, is_known, maximum, same
+from weft.ir.types import TensorType
 
 SHORT_LOOP = 64  # trips
+VECTOR = 16  # elements of the widest vector
 CALL_WORK = 8  # lines: what a call of a function in the body of a loop weighs
 ROLLED = ", !llvm.loop !rolled{}"
 MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
@@ -61,6 +68,7 @@ class _Function:
     count: int = 0
     block: str = "entry"
     sizes: dict[Dim, str] = field(default_factory=dict)
+    streams: bool = False
 
     def number(self, n: int | Dim) -> str:
         """A size: a literal, or what was loaded at the function's beginning."""
@@ -141,12 +149,14 @@ def _for(f: _Function, s: For) -> None:
 
 def _stays_rolled(s: For) -> bool:
     """A long vectorised loop takes several vectors a trip already: unrolled further, as LLVM likes to, it takes twice
-    as long to compile, and runs no faster. So does one around it. Of short loops LLVM may make what it likes."""
+    as long to compile, and runs no faster. So does one around it. Of short loops LLVM may make what it likes; but from
+    a vector on, sums are cheaper along their row than of many rows at a time, whose elements lie far apart."""
     if not s.vector:
         return any(isinstance(inner, For) and _stays_rolled(inner) for inner in s.body)
     trips = s.stop.const - s.start.const
     known = not s.start.terms and not s.stop.terms and is_known(trips)
-    return not (known and trips < SHORT_LOOP)
+    sums = any(isinstance(inner, Accumulate) for inner in s.body)
+    return not (known and trips < (VECTOR if sums else SHORT_LOOP))
 
 
 def _vectors_at_once(body: Sequence[str]) -> int:
@@ -250,6 +260,14 @@ def _store(f: _Function, s: Store) -> None:
     _put_element(f, s.buffer, s.dtype, s.index, f.names[s.value])
 
 
+def _stream(f: _Function, s: Stream) -> None:
+    to, source = f.pointer(s.buffer, s.dtype, s.index), f.pointer(s.source, s.dtype, s.begin)
+    size = f.fresh("bytes")
+    f.put(f"{size} = mul nsw i64 {f.affine(s.count)}, {np.dtype(TensorType(s.dtype).np_dtype).itemsize}")
+    f.put(f"call void @weft_stream(ptr {to}, ptr {source}, i64 {size})")
+    f.streams = True
+
+
 def _put_element(f: _Function, buffer: str, dtype: str, index: Affine, value: str) -> None:
     if dtype == "bool":
         wide = f.fresh("z")
@@ -323,7 +341,8 @@ def _accumulate_arg(f: _Function, s: AccumulateArg) -> None:
 
 _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
     For: _for, Index: _index, Share: _share, ToIndex: _to_index, Check: _check, Report: _report,
-    FromIndex: _from_index, InRange: _in_range, Constant: _constant, Load: _load, Store: _store, Compute: _compute,
+    FromIndex: _from_index, InRange: _in_range, Constant: _constant, Load: _load, Store: _store,
+    Stream: _stream, Compute: _compute,
     Variable: _variable, Read: _read, Assign: _assign, Accumulate: _accumulate, AccumulateAt: _accumulate_at,
     AccumulateArg: _accumulate_arg,
 }  # fmt: skip
@@ -334,7 +353,7 @@ def _function(name: str, kernel: Kernel, body: Sequence[Statement], how: str) ->
     f = _printed(kernel, body, "%chunk")
     params = "".join(f"ptr noalias %{b.name}, " for b in kernel.buffers)
     lines = [f"define internal void @{name}_body({params}i64 %chunk) {how} nounwind {{", "entry:"]
-    lines += [*_loaded(kernel), *f.slots, *f.lines, "  ret void", "}"]
+    lines += [*_loaded(kernel), *f.slots, *f.lines, *([STREAMED] if f.streams else []), "  ret void", "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -343,7 +362,7 @@ def _visible(name: str, kernel: Kernel, body: Sequence[Statement]) -> str:
     f = _printed(kernel, body, "0")
     params = ", ".join(f"ptr noalias %{b.name}" for b in kernel.buffers)
     lines = [f"define void @{name}({params}) nounwind {{", "entry:", *_loaded(kernel), *f.slots, *f.lines]
-    return "\n".join([*lines, "  ret void", "}"]) + "\n"
+    return "\n".join([*lines, *([STREAMED] if f.streams else []), "  ret void", "}"]) + "\n"
 
 
 def _loaded(kernel: Kernel) -> list[str]:
@@ -388,9 +407,7 @@ def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> s
             parts.append(unpacking(k.name, k.buffers))
         if k.final:
             parts.append(_function(f"{k.name}_final", k, k.final, how))
-    if any(b.role == "error" for k in kernels for b in k.buffers):
-        parts.append(OUT_OF_BOUNDS)
-    return _with_loops("\n".join(parts))
+    return _with_loops("\n".join([*parts, *_helpers(kernels)]))
 
 
 def print_alone(k: Kernel) -> str:
@@ -405,9 +422,13 @@ def print_alone(k: Kernel) -> str:
         parts += [_function(k.name, k, k.body, "noinline"), unpacking(k.name, k.buffers, "")]
     if k.final:
         parts.append(_visible(f"{k.name}_final", k, k.final))
-    if any(b.role == "error" for b in k.buffers):
-        parts.append(OUT_OF_BOUNDS)
-    return _with_loops("\n".join(parts))
+    return _with_loops("\n".join([*parts, *_helpers([k])]))
+
+
+def _helpers(kernels: Sequence[Kernel]) -> list[str]:
+    """The functions that they call beside scalar ones."""
+    parts = [OUT_OF_BOUNDS] if any(b.role == "error" for k in kernels for b in k.buffers) else []
+    return [*parts, STREAM] if any(isinstance(s, Stream) for k in kernels for s in walk(k.body)) else parts
 
 
 def _scalar_functions(kernels: Sequence[Kernel]) -> list[str]:

@@ -15,7 +15,7 @@ output's, the first chunk copies what lies around the window.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from weft.codegen import accumulate
 from weft.codegen.around import copy_around, fill_behind
@@ -38,11 +38,11 @@ from weft.codegen.kernel import (
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
-from weft.codegen.segments import cut
+from weft.codegen.shaping import shaped
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
 from weft.codegen.tiling import THREADS, Tiling
-from weft.ir.dims import maximum, may_exceed, minimum, same
+from weft.ir.dims import maximum, may_exceed, minimum, same, value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.space import is_free, is_relabel, leaves
@@ -53,7 +53,9 @@ from weft.ir.writes import Window, solve_writes
 class Lowering:
     """State of one kernel's lowering. `run` gives the kernel."""
 
-    def __init__(self, graph: Graph, alias: Mapping[int, int], tiling: Tiling, bounds: list[Op]) -> None:
+    def __init__(
+        self, graph: Graph, alias: Mapping[int, int], tiling: Tiling, bounds: list[Op], streams: Collection[int]
+    ) -> None:
         solved = solve_writes(graph.ops, graph.outputs)
         if solved is None:
             raise ValueError(f"{graph.name} is not one kernel:\n{graph}")
@@ -69,15 +71,19 @@ class Lowering:
         self.buffers: list[Buffer] = []
         self.buffer_of: dict[Value, str] = {}
         self.out_of: dict[Value, str] = {}
-        self._declare()
+        self._declare(streams)
         self._shape_loops()
         self.reader = Reader(self)
         self.checks = Checks(self, bounds)
         self.uses = graph.uses()
         self.stages = Stages(self)
         self.kept = self.stages.kept
+        self.streams -= {buffer for buffer, _ in self.kept.values()}
+        moved = sum(v.type.np_dtype.itemsize for v in (*graph.inputs, *graph.outputs))
+        if self._cost() > moved:  # the stores have to wait for what they are of, not for memory
+            self.streams.clear()
 
-    def _declare(self) -> None:
+    def _declare(self, streams: Collection[int]) -> None:
         taken = {self.graph.inputs[i] for i in self.alias.values()}
         for v in self.graph.inputs:
             name = self.names.fresh(v.name or "x")
@@ -92,6 +98,9 @@ class Lowering:
             whole = self.windows[v].base if v in self.windows else v
             self.buffers.append(Buffer(name, v.dtype, whole.type.size, "out"))
         self.written = {self.out_of[v] for v in self.graph.outputs}
+        own = (i for i in streams if i not in self.alias)
+        self.streams = {self.out_of[self.graph.outputs[i]] for i in own}
+        self.collected: dict[str, str] = {}  # streamed buffer -> where blocks of it are collected
 
     def _shape_loops(self) -> None:
         """Merge neighbouring axes that every buffer walks as one, and choose rows and columns."""
@@ -195,11 +204,13 @@ class Lowering:
             self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work, serial
         )
 
+    def _cost(self) -> int:
+        """Instructions per element."""
+        computed = (op for op in self.graph.ops if op.kind.family == "elementwise" and not is_free(op))
+        return sum(op_scalar(op).cost for op in computed)
+
     def _choose_chunks(self) -> int:
-        cost = sum(
-            op_scalar(op).cost for op in self.graph.ops if op.kind.family == "elementwise" and not is_free(op)
-        )
-        self.work = self.space.size() * (cost + 2 * len(self.graph.inputs) + 2)
+        self.work = self.space.size() * (self._cost() + 2 * len(self.graph.inputs) + 2)
         tiling, kinds = self.tiling, set(self.space.reductions.values())
         many = (self.cols[0][1] if self.cols else 1) // tiling.elements if self.flat else self.row_count
         if "column" in kinds:
@@ -230,9 +241,12 @@ class Lowering:
         return next((name for name, a in self.axis_of.items() if a == axis), "")
 
     def _rows(self, scope: Scope) -> None:
-        """The loop over rows. Where some of its axes end early they are loops of their own, the first one shared."""
+        """The loop over rows. Where the first of its axes has enough for all chunks, or some end early, they are loops
+        of their own, the first one shared: a row's place then takes no division, and what its outer axes alone decide
+        is read once."""
         inner = Scope([], {}, scope)
-        if len(self.rows) > 1 and not any(self.axis_of.get(name) in self.ends for name, _, _ in self.rows):
+        few = 1 < value_of(self.chunks) and value_of(self.rows[0][1]) < 2 * value_of(self.chunks)
+        if len(self.rows) > 1 and few and not any(self.axis_of.get(name) in self.ends for name, _, _ in self.rows):
             lo, hi = self._bounds(scope, self.row_count)
             row = self.names.fresh("row")
             self._decompose(row, inner)
@@ -306,11 +320,11 @@ class Lowering:
             if start.terms or stop.terms or not same((stop.const - start.const) % size, 0):
                 run.statements.append(Index(end, "min", limit, stop))
                 limit = var(end)
-            run.statements += self._cut(For(name, var(block), limit, body.statements, vector=True), count)
+            run.statements += shaped(self, For(name, var(block), limit, body.statements, vector=True), count)
             partial.end_block(run)
             nest: list[Statement] = [For(block, start, stop, run.statements, step=size)]
         else:
-            run.statements += self._cut(For(name, start, stop, body.statements, vector=True), count)
+            run.statements += shaped(self, For(name, start, stop, body.statements, vector=True), count)
             if blocked:
                 partial.end_block(run)
             nest = run.statements
@@ -318,10 +332,6 @@ class Lowering:
             nest = [For(outer_name, Affine(), self.end(outer_name, Affine(outer_count), scope), nest)]
         scope.statements.extend(nest)
         partial.close(scope)
-
-    def _cut(self, loop: For, count: int) -> list[Statement]:
-        """A GPU's threads split a loop as it is."""
-        return [loop] if self.tiling.nests else cut(loop, count, self.names)
 
     # ---- values ------------------------------------------------------------------------------------
 
@@ -431,13 +441,15 @@ def lower(
     alias: Mapping[int, int] | None = None,
     tiling: Tiling = THREADS,
     bounds: list[Op] | None = None,
+    streams: Collection[int] = (),
 ) -> Kernel:
     """The kernel of a fused group.
 
     `alias` maps output positions to inputs whose buffer they reuse. The `bound`s that the kernel checks are added to
-    `bounds`: number n (from 1) of the list is what the kernel reports as n.
+    `bounds`: number n (from 1) of the list is what the kernel reports as n. `streams`: output positions whose elements
+    are not read again before long.
     """
     for op in graph.ops:
         if op.kind.name in SPECIAL:
             return with_sizes(SPECIAL[op.kind.name](graph, op, alias or {}))
-    return with_sizes(Lowering(graph, alias or {}, tiling, [] if bounds is None else bounds).run())
+    return with_sizes(Lowering(graph, alias or {}, tiling, [] if bounds is None else bounds, streams).run())

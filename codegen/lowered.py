@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from weft.codegen.kernel import Kernel
@@ -16,14 +16,16 @@ class Lowered:
     def __init__(self) -> None:
         self._known: dict[Any, Kernel] = {}
 
-    def __call__(self, graph: Graph, alias: Mapping[int, int], bounds: list[Op]) -> Kernel:
+    def __call__(
+        self, graph: Graph, alias: Mapping[int, int], bounds: list[Op], streams: Collection[int] = ()
+    ) -> Kernel:
         """`lower`'s kernel; its name is that of the first of its like. What checks indices reports under numbers of its
         own, so it has no like."""
-        key = graph_key(graph, alias)
+        key = graph_key(graph, alias), frozenset(streams)
         kernel = self._known.get(key)
         if kernel is None:
             before = len(bounds)
-            kernel = lower(graph, alias, bounds=bounds)
+            kernel = lower(graph, alias, bounds=bounds, streams=streams)
             if len(bounds) == before:
                 self._known[key] = kernel
         return kernel

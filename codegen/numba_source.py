@@ -38,6 +38,7 @@ from weft.codegen.kernel import (
     Share,
     Statement,
     Store,
+    Stream,
     ToIndex,
     Variable,
     describe,
@@ -189,6 +190,9 @@ class Writer:
                 self.put(f"{name[s.target]} = {self.load(s.buffer, s.dtype, s.index)}")
             case Store():
                 self.store(s.buffer, s.dtype, s.index, name[s.value])
+            case Stream():
+                source = f"{name[s.source]}[{self.affine(s.begin)} : {self.affine(s.begin + s.count)}]"
+                self.put(f"{name[s.buffer]}[{self.affine(s.index)} : {self.affine(s.index + s.count)}] = {source}")
             case Compute():
                 self.put(f"{name[s.target]} = {self.scalar(s.scalar, [name[o] for o in s.operands])}")
             case Variable():

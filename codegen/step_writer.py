@@ -19,7 +19,7 @@ from weft.codegen.kernel import Kernel, walk
 from weft.codegen.llvm import MEMORY
 from weft.codegen.lowered import Lowered
 from weft.codegen.scalar_llvm import literal
-from weft.ir.dims import Dim, aligned, maximum, same
+from weft.ir.dims import Dim, aligned, maximum, same, value_of
 from weft.ir.graph import Op, Value
 from weft.ir.ops.linalg import free_axes
 from weft.ir.plan import Place, Plan
@@ -27,6 +27,7 @@ from weft.ir.types import TensorType
 
 ALIGN = 64
 SHORT = 128  # statements: longer kernels are called, not inlined
+STREAMED = 1 << 25  # bytes: results from this size on are out of the last cache before anybody reads them
 OWN_THREADS = 1 << 17  # products of that many multiplications use the pool
 
 
@@ -204,7 +205,8 @@ class Writer:
     def kernel(self, frame: Frame, op: Op) -> None:
         """A kernel: scratch behind the arena, chunks through the pool."""
         alias = frame.plan.shared.get(op, {})
-        kernel = self.lowered(op.regions[0], alias, self.bounds)
+        streams = {o for o, r in enumerate(op.results) if value_of(r.type.nbytes) >= STREAMED}
+        kernel = self.lowered(op.regions[0], alias, self.bounds, streams)
         kernel = dataclasses.replace(kernel, name=self._own_name(op.regions[0].name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from weft.ir.cost import TYPICAL, group_cost, read_again
 from weft.ir.dims import same, same_shape, value_of
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
@@ -315,7 +316,25 @@ class _Fuser:
 
     def _one_kernel(self, one: _Group, other: _Group) -> bool:
         union = one.members | other.members
-        return one.alike(other) or self._fits(union, self.stored(union))
+        return one.alike(other) or (self._fits(union, self.stored(union)) and self._pays(one.members, other.members))
+
+    def _pays(self, one: set[int], other: set[int]) -> bool:
+        """Are they faster as one kernel? They move fewer bytes, unless its rows read long arrays again and again."""
+        union = one | other
+        inside = [self.ops[i] for i in self.closure(union)]
+        most = max(value_of(op.result.type.size) for op in inside)
+        long = (v.type for op in inside for v in op.operands if value_of(v.type.nbytes) > TYPICAL.cache)
+        if not any(value_of(t.size) < most for t in long):
+            return True
+        return self._seconds(union) <= self._seconds(one) + self._seconds(other)
+
+    def _seconds(self, members: set[int]) -> float:
+        inside, outputs = [self.ops[i] for i in self.closure(members)], self.stored(members)
+        found, solved = group_cost(inside, outputs), solve_writes(inside, outputs)
+        if solved is None:
+            return found.seconds(TYPICAL)  # a kernel by itself, of another kind
+        again = read_again(solved.group.ops, solved.space, TYPICAL.cache)
+        return replace(found, read=found.read + again).seconds(TYPICAL)
 
     def _fits(self, members: set[int], outputs: list[Value]) -> bool:
         """Are they one iteration space, in which writes to a part of an array overwrite nothing still to be read?"""

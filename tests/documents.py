@@ -28,6 +28,8 @@ from pathlib import Path
 MASKS = (
     (re.compile(r"^[0-9a-f]{12}  (\w+) +[\d,]+ +\d+ \w+ +\d+ \w+  (.*)$", re.M), r"<key> \1 <bytes> <age> \2"),
     (re.compile(r"^key +kind +bytes +age +last use +label$", re.M), "<head of the cache's list>"),
+    (re.compile(r"\d+ threads?: memory \d+ GB/s, .*$", re.M), "<roofline>"),
+    (re.compile(r" {2,}[\d.]+ (ms|us) +(launch|caches|memory|flops)$", re.M), "  <predicted>"),
     (re.compile(r"\b\d+(\.\d+)? (s|ms|us|ns)\b"), "<time>"),
 )
 FENCE = re.compile(r"^(`{3,})(\w*)[ ]*(\S*)[ ]*$")

@@ -15,6 +15,7 @@ import weft
 from weft.codegen.lower import lower
 from weft.ir import REGISTRY, Builder, TensorType
 from weft.ir.interpret import interpret
+from weft.ir.parse import parse
 from weft.ir.plan import Loop
 from weft.ir.space import ONE_ROW, solve
 from weft.ir.verify import verify
@@ -501,3 +502,16 @@ def test_a_sum_over_everything_runs_over_it_as_over_a_flat_array(dims):
     (flat,) = f.lower(x.reshape(-1)).step.kernels
     assert str(kernel).replace("r2", "r") == str(flat)
     np.testing.assert_allclose(f(x), np.sum(x.astype(np.float64) ** 2), rtol=1e-6)
+
+
+def test_rows_that_share_a_long_array_read_one_of_it():
+    """`(x + y + z)[None, :] * w[:, None]`: fused, each row would read three arrays, past every cache."""
+    text = """
+def f(x: f32[1000000], y: f32[1000000], z: f32[1000000], w: f32[8, 1]) -> f32[8, 1000000]:
+    t: f32[1000000] = add(x, y)
+    u: f32[1000000] = add(t, z)
+    v: f32[8, 1000000] = mul(u, w)
+    return v
+"""
+    assert len(fuse(parse(text)).ops) == 2
+    assert len(fuse(parse(text.replace("1000000", "1000"))).ops) == 1

@@ -66,7 +66,7 @@ def dump(request: Request) -> str:
         if request.diff:
             return _diff(start, records)
         if stage in GRAPHS:
-            return _graph(graph, request.format)
+            return _graph(graph, request.format) + _costs(graph, stage, request.format)
         return _later(Stages(graph, donate, check=True), stage, request.target)
     except VerifyError as error:
         raise CommandError(str(error)) from None
@@ -162,6 +162,16 @@ def _graph(graph: Graph, format: str) -> str:
         return draw.get(format, str)(graph)
     except TooLarge as error:
         raise CommandError(f"{error}: --format dot, or an earlier stage, or a smaller function") from None
+
+
+def _costs(graph: Graph, stage: str, format: str) -> str:
+    """Below a fused graph's text, as comments: what each kernel must move and compute."""
+    if stage != "fused" or format != "text":
+        return ""
+    from weft.roofline import costs
+
+    table = costs(graph)
+    return f"\n{table}" if table else ""
 
 
 def _later(stages: Stages, stage: str, target: str) -> str:

@@ -25,6 +25,7 @@ from weft.passes.manager import Pass, Record, run
 from weft.passes.memory import Plan, plan
 from weft.passes.products import products
 from weft.passes.ranges import ranges
+from weft.passes.recompute import recompute
 from weft.passes.simplify import simplify
 from weft.passes.sink import sink
 from weft.passes.trim import trim
@@ -42,6 +43,7 @@ PASSES = [
     Pass("products", products),
     Pass("loops again", loops),  # a transpose that a product in a loop needs
     Pass("fuse", fuse),
+    Pass("recompute", recompute),
 ]
 BY_NAME = {p.name: p for p in PASSES}
 GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 1, "fused": len(PASSES)}  # how many passes ran
