@@ -20,6 +20,7 @@ from weft.ir.graph import Graph
 from weft.passes.cse import cse
 from weft.passes.dce import dce
 from weft.passes.fuse import fuse
+from weft.passes.loop_products import loop_products
 from weft.passes.loops import loops
 from weft.passes.manager import Pass, Record, run
 from weft.passes.memory import Plan, plan
@@ -36,6 +37,7 @@ PASSES = [
     Pass("cse", cse),
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
+    Pass("loop products", loop_products),
     Pass("sink", sink),
     Pass("trim", trim),
     Pass("dce again", dce),
