@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from weft.codegen import accumulate
 from weft.codegen.around import copy_around, fill_behind
 from weft.codegen.checks import Checks
-from weft.codegen.contraction import contracted
 from weft.codegen.kernel import Affine, Buffer, Compute, For, Index, Kernel, Load, Share, Statement, Store, var
 from weft.codegen.reading import Names, Reader, op_scalar, rigid_axes
 from weft.codegen.scalar import expression
@@ -29,6 +28,7 @@ from weft.codegen.segments import cut
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
 from weft.codegen.tiling import THREADS, Tiling
+from weft.ir.contraction import contracted
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.space import is_free, is_relabel, leaves

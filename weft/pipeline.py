@@ -26,6 +26,7 @@ from weft.passes.manager import Pass, Record, run
 from weft.passes.memory import Plan, plan
 from weft.passes.products import products
 from weft.passes.ranges import ranges
+from weft.passes.recompute import recompute
 from weft.passes.simplify import simplify
 from weft.passes.sink import sink
 from weft.passes.trim import trim
@@ -44,9 +45,10 @@ PASSES = [
     Pass("products", products),
     Pass("loops again", loops),  # a transpose that a product in a loop needs
     Pass("fuse", fuse),
+    Pass("recompute", recompute),
 ]
 BY_NAME = {p.name: p for p in PASSES}
-GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 1, "fused": len(PASSES)}  # how many passes ran
+GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 2, "fused": len(PASSES)}  # how many passes ran
 Donate = Collection[int | tuple[int, int]]  # inputs whose buffers results may take, see `weft.passes.memory`
 log = logging.getLogger("weft.pipeline")
 KERNELS, LLVM = logging.getLogger("weft.kernels"), logging.getLogger("weft.llvm")
