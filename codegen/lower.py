@@ -20,7 +20,6 @@ from collections.abc import Collection, Mapping, Sequence
 from weft.codegen import accumulate
 from weft.codegen.around import copy_around, fill_behind
 from weft.codegen.checks import Checks
-from weft.codegen.contraction import contracted
 from weft.codegen.kernel import (
     Affine,
     Buffer,
@@ -42,6 +41,7 @@ from weft.codegen.shaping import shaped
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
 from weft.codegen.tiling import THREADS, Tiling
+from weft.ir.contraction import contracted
 from weft.ir.dims import maximum, may_exceed, minimum, same, value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths

@@ -34,6 +34,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weft.ir.builder import Builder, Expr
+from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Op, Value, fresh
 from weft.ir.ops import control
 from weft.ir.ops.control import AGAIN, BEFORE, LEAD
@@ -76,7 +77,7 @@ class Checkpoints:
         self.trips = trips
         self.op = op = trip.op
         self.state = [op.operands[LEAD[op.kind] + j] for j in trip.kept]  # the initial one
-        self.most = snapshots(op.attrs["checkpoint"], sum(v.type.nbytes for v in self.state), trips)
+        self.most = snapshots(op.attrs["checkpoint"], sum(value_of(v.type.nbytes) for v in self.state), trips)
 
     def count(self, build: Builder, counter: Value | None) -> tuple[Expr, Expr]:
         """Where the loop starts, and how many trips it has."""

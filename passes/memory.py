@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from weft.ir.dims import same
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.stack import pop
 from weft.ir.plan import Place, Plan, is_small
@@ -227,7 +228,7 @@ class Planner:
             return self.record(op, o)
         fits = [p for q, p in sorted(safe) if q == o and self.passes_on(i, p) and p not in shared.values()]
         if is_small(r) and not (wish is not None and wish.kind == "output" and op.kind.name in ("call", "dot")):
-            kinds = {"slot"} if r.type.size > 1 else set()
+            kinds = {"slot"} if not same(r.type.size, 1) else set()
         elif wish is not None and wish.kind == "output":
             return self._output(i, op, o, wish, fits, safe, shared)
         else:
@@ -264,9 +265,9 @@ class Planner:
                 return there
         for d, only in sorted(self.donated.items()):
             x = self.graph.inputs[d]
-            if only not in (j, None) or self.graph.outputs[j].type != x.type:
+            if only not in (j, None) or not self.graph.outputs[j].type.same(x.type):
                 continue
-            if x.type.size != r.type.size or x.dtype != r.dtype:
+            if not same(x.type.size, r.type.size) or x.dtype != r.dtype:
                 continue
             last = self.last.get(x, -1)
             if last > i:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from weft.ir.builder import Builder, Expr
+from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import OpDef
 from weft.ir.ops.control import BEFORE, I64, LEAD, cond, for_loop, while_loop
@@ -191,7 +192,7 @@ class _Plan:
 
     @property
     def nbytes(self) -> int:
-        return sum(v.type.nbytes for v in self.pushed)
+        return sum(value_of(v.type.nbytes) for v in self.pushed)
 
 
 def _loop(op: Op, sweep: Sweep) -> None:
@@ -210,7 +211,7 @@ def _loop(op: Op, sweep: Sweep) -> None:
     trips = _trips(op, sweep) or MANY
     outside = dict.fromkeys(range(before), 0.0)
     for i in range(before + count, len(body.inputs)):
-        outside[i] = 0 if sweep.is_free(given[i]) else given[i].type.nbytes / trips
+        outside[i] = 0 if sweep.is_free(given[i]) else value_of(given[i].type.nbytes) / trips
     half = _Half(
         body,
         sweep.active,

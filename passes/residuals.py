@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from weft.ir.dims import value_of
 from weft.ir.graph import Op, Value
 from weft.ir.space import CHEAP
 
@@ -40,7 +41,7 @@ def is_cheap(op: Op) -> bool:
     """
     if op.kind.family in ("source", "movement") or op.kind.name in AGAIN:
         return True
-    return op.kind.family == "elementwise" and op.result.type.nbytes >= LARGE
+    return op.kind.family == "elementwise" and value_of(op.result.type.nbytes) >= LARGE
 
 
 def free_values(ops: Iterable[Op], inputs: Iterable[Value]) -> set[Value]:
@@ -68,7 +69,7 @@ def kept_values(
     while todo:
         v = todo.pop()
         values.append(v)
-        _edge(network, (v, "in"), (v, "out"), price.get(v, v.type.nbytes))
+        _edge(network, (v, "in"), (v, "out"), price.get(v, value_of(v.type.nbytes)))
         op = maker.get(v)
         if op is None:
             _edge(network, "source", (v, "in"), math.inf)

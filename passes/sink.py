@@ -25,6 +25,7 @@ from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Op, Value, with_regions
 from weft.ir.ops.control import call
 from weft.ir.ops.movement import broadcast, pad, slice_
+from weft.ir.ops.update import dynamic_slice
 from weft.ir.space import CHEAP
 from weft.ir.types import NAMES
 
@@ -116,9 +117,12 @@ class _Sinker:
             op = self.maker.get(v)
             if op is None or not v.shape or op.kind.family in BUFFERS:
                 continue
-            if op.kind.family != "movement":
+            if op.kind is dynamic_slice:
+                todo.append(op.operands[0])
+            elif op.kind.family == "movement":
+                todo += op.operands
+            else:
                 return False
-            todo += op.operands
         return not todo
 
     def run(self) -> Graph:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from weft.ir.builder import Builder
+from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import REGISTRY
 from weft.ir.space import SCATTERS, WINDOWS
@@ -38,7 +39,7 @@ class Chain:
 
     @property
     def nbytes(self) -> int:
-        return sum(v.type.nbytes for v in self.old)
+        return sum(value_of(v.type.nbytes) for v in self.old)
 
 
 def _places(op: Op) -> tuple[Value, ...]:

@@ -20,6 +20,7 @@ from weft.ir.graph import Graph
 from weft.passes.cse import cse
 from weft.passes.dce import dce
 from weft.passes.fuse import fuse
+from weft.passes.loop_products import loop_products
 from weft.passes.loops import loops
 from weft.passes.manager import Pass, Record, run
 from weft.passes.memory import Plan, plan
@@ -37,6 +38,7 @@ PASSES = [
     Pass("cse", cse),
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
+    Pass("loop products", loop_products),
     Pass("sink", sink),
     Pass("trim", trim),
     Pass("dce again", dce),
@@ -46,7 +48,7 @@ PASSES = [
     Pass("recompute", recompute),
 ]
 BY_NAME = {p.name: p for p in PASSES}
-GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 1, "fused": len(PASSES)}  # how many passes ran
+GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 2, "fused": len(PASSES)}  # how many passes ran
 Donate = Collection[int | tuple[int, int]]  # inputs whose buffers results may take, see `weft.passes.memory`
 log = logging.getLogger("weft.pipeline")
 KERNELS, LLVM = logging.getLogger("weft.kernels"), logging.getLogger("weft.llvm")
