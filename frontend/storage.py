@@ -108,7 +108,8 @@ def _undo(trace: Trace, base: Value, view: View, new: Value) -> Value:
         return trace.emit(move.reverse, (new,), attrs)
     if op.name in WRITES:
         return trace.emit(REGISTRY[WRITES[op.name]], (base, new, *_starts(trace, view)), {})
-    raise ValueError(message("assignment destination is read-only: it is a broadcast view", [base]))
+    kind = "a broadcast view" if op is move.broadcast else "of windows that overlap"
+    raise ValueError(message(f"assignment destination is read-only: it is {kind}", [base]))
 
 
 def shows_copy(shape: Sequence[int], strides: Any, itemsize: int, path: Sequence[View]) -> bool:
@@ -151,6 +152,8 @@ def _step(shown: np.ndarray, view: View) -> np.ndarray:
         return np.broadcast_to(shown, attrs["shape"])
     if view.op is move.reshape:
         return np.reshape(shown, attrs["shape"], copy=False)
+    if view.op is ops.windows.windows:
+        return np.lib.stride_tricks.sliding_window_view(shown, attrs["sizes"], attrs["axes"])
     return shown[tuple(slice(0, n) for n in attrs["sizes"])]  # a dynamic slice: the same strides wherever it starts
 
 
