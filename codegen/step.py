@@ -55,7 +55,8 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     write_graph(w, frame, graph)
     arena = w.scratch + (ALIGN if w.bounds else 0)
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
-    parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step]
+    called = "\n".join([*w.functions, step])
+    parts = [*_declarations(called), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", called]
     text = module("\n".join(parts))
     return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks)
 
@@ -110,4 +111,8 @@ def _declarations(step: str) -> list[str]:
             lines.append(f"declare void @weft_gemm_{t}({gemm}, i64)")
         if f"@weft_gemm_batch_{t}(" in step:
             lines.append(f"declare void @weft_gemm_batch_{t}({gemm}, i64, i64, i64, i64, i64)")
+        routine, real = {"f32": ("sgemm", "float"), "f64": ("dgemm", "double")}[t]
+        if f"@weft_cblas_{routine}(" in step:
+            sizes = "i32, i32, i32, i32, i32, i32"
+            lines.append(f"declare void @weft_cblas_{routine}({sizes}, {real}, ptr, i32, ptr, i32, {real}, ptr, i32)")
     return lines

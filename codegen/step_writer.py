@@ -75,6 +75,7 @@ class Writer:
         self.count = 0
         self.kernels: list[Kernel] = []
         self.inlined: set[str] = set()
+        self.functions: list[str] = []  # others that the step calls
         self.bounds: list[Op] = []
         self.calls: list[str] = []
         self.scratch = plan.arena
@@ -183,7 +184,7 @@ class Writer:
         """A kernel: scratch behind the arena, chunks through the pool."""
         alias = frame.plan.shared.get(op, {})
         kernel = lower(op.regions[0], alias, bounds=self.bounds)
-        kernel = dataclasses.replace(kernel, name=self._own_name(kernel.name))
+        kernel = dataclasses.replace(kernel, name=self.own_name(kernel.name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
         if frame.depth and kernel.chunks == 1 and statements <= SHORT:
@@ -191,30 +192,34 @@ class Writer:
         self.note(frame, f"{kernel.name}: {kernel.chunks} chunk{'s' if kernel.chunks > 1 else ''}")
         values = [*op.operands, *(r for o, r in enumerate(op.results) if o not in alias)]
         pointers = [self.pointer(frame, v) for v in values]
-        offset = self.plan.arena
-        for b in kernel.buffers[len(values) :]:
-            if b.role == "error":
-                pointers.append("%error")
-                continue
-            pointers.append(self.arena_at(offset))
-            offset += -(-max(b.size * np.dtype(TensorType(b.dtype).np_dtype).itemsize, 1) // ALIGN) * ALIGN
-        self.scratch = max(self.scratch, offset)
+        scratch = [b for b in kernel.buffers[len(values) :] if b.role != "error"]
+        room = iter(self.scratch_space([b.size * TensorType(b.dtype).np_dtype.itemsize for b in scratch]))
+        pointers += ["%error" if b.role == "error" else next(room) for b in kernel.buffers[len(values) :]]
         arguments = ", ".join([*(f"ptr noalias {p}" for p in pointers), "i64 0"])
         if kernel.chunks > 1:
             self.parallel = True
-            self._pack(pointers)
+            self.pack(pointers)
             self.put(f"call void @weft_parallel_for(ptr @{kernel.name}, ptr %pack, i64 {kernel.chunks})")
         else:
             self.put(f"call void @{kernel.name}_body({arguments})")
         if kernel.final:
             self.put(f"call void @{kernel.name}_final_body({arguments})")
 
-    def _own_name(self, name: str) -> str:
+    def scratch_space(self, sizes: Sequence[int]) -> list[str]:
+        """Pointers to so many bytes each, behind the arena."""
+        offset, found = self.plan.arena, []
+        for size in sizes:
+            found.append(self.arena_at(offset))
+            offset += -(-max(size, 1) // ALIGN) * ALIGN
+        self.scratch = max(self.scratch, offset)
+        return found
+
+    def own_name(self, name: str) -> str:
         taken = {k.name for k in self.kernels}
         names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
         return next(n for n in names if n not in taken)
 
-    def _pack(self, pointers: Sequence[str]) -> None:
+    def pack(self, pointers: Sequence[str]) -> None:
         self.widest = max(self.widest, len(pointers))
         for i, p in enumerate(pointers):
             at = self.let(f"getelementptr inbounds ptr, ptr %pack, i64 {i}")

@@ -145,7 +145,8 @@ class _Rows:
         elif kind == "halves":
             self.keep(REGISTRY["concatenate"](at(n // 2, n), at(0, n // 2), axis=axis))
         elif kind == "windows" and n > 2:
-            seen = REGISTRY["windows"](REGISTRY["pad"](x, x.const(0.25), low=ends(1), high=ends(1)), axes=(axis,), sizes=(3,))
+            wide = REGISTRY["pad"](x, x.const(0.25), low=ends(1), high=ends(1))
+            seen = REGISTRY["windows"](wide, axes=(axis,), sizes=(3,))
             self.keep(REGISTRY[self.rnd.choice(("sum", "max"))](seen, axes=(len(x.shape),)))
         elif kind == "stride":
             half = at(0, n, 2)

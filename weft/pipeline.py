@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from weft.codegen.step import Step, write_step
 from weft.debug import debug_level, set_up
 from weft.ir.graph import Graph
+from weft.passes.convolutions import convolutions
 from weft.passes.cse import cse
 from weft.passes.dce import dce
 from weft.passes.fuse import fuse
@@ -36,6 +37,7 @@ PASSES = [
     Pass("cse", cse),
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
+    Pass("convolutions", convolutions),
     Pass("sink", sink),
     Pass("trim", trim),
     Pass("dce again", dce),
