@@ -28,6 +28,7 @@ from weft.passes.products import products
 from weft.passes.ranges import ranges
 from weft.passes.simplify import simplify
 from weft.passes.sink import sink
+from weft.passes.small_reductions import small_reductions
 from weft.passes.trim import trim
 
 PASSES = [
@@ -38,6 +39,7 @@ PASSES = [
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
     Pass("convolutions", convolutions),
+    Pass("small reductions", small_reductions),
     Pass("sink", sink),
     Pass("trim", trim),
     Pass("dce again", dce),
