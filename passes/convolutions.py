@@ -118,10 +118,10 @@ def _windows_of_slices(ctx: Rewriter, v: Values, axis: int) -> Value | None:
 Steps = list[tuple[int, int, int]]  # of windows: axis of the source, how many places, how far one is from the next
 
 
-def grid(views: Sequence[View], values: Sequence[Value]) -> Steps | None:
+def grid(views: Sequence[View], values: Sequence[Value], overlap: bool = True) -> Steps | None:
     """Do these show the same of one array, but for where they begin: at all places of a grid, in their order?
 
-    That is, are they the windows that begin at the first one's elements? At least two, which overlap.
+    That is, are they the windows that begin at the first one's elements? At least two, which overlap if that is asked.
     """
     first = views[0]
     alike = all(
@@ -144,7 +144,7 @@ def grid(views: Sequence[View], values: Sequence[Value]) -> Steps | None:
     if [tuple(o[d] for d in axes) for o in offsets] != list(wanted):
         return None
     walked = {d: n for step, n in zip(first.steps, values[0].shape, strict=True) for d in step if n > 1}
-    return steps if all(d in walked for d in axes) else None
+    return steps if not overlap or all(d in walked for d in axes) else None
 
 
 def windows_at(ctx: Rewriter, v: Value, x: Value, steps: Steps) -> Value | None:

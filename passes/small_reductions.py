@@ -103,7 +103,7 @@ def _unsplit(shape: Sequence[int], dims: Sequence[int], part: Part) -> Part | No
     if groups is None:
         return None
     found = []
-    for group, n in zip(groups, dims, strict=True):
+    for group in groups:
         at, run, stride = 0, (1, 1), 1
         for d in reversed(group):
             lo, hi, st = part[d]

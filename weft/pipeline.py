@@ -26,6 +26,7 @@ from weft.passes.manager import Pass, Record, run
 from weft.passes.memory import Plan, plan
 from weft.passes.products import products
 from weft.passes.ranges import ranges
+from weft.passes.shifts import shifts
 from weft.passes.simplify import simplify
 from weft.passes.sink import sink
 from weft.passes.small_reductions import small_reductions
@@ -38,6 +39,7 @@ PASSES = [
     Pass("cse", cse),
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
+    Pass("shifts", shifts),
     Pass("convolutions", convolutions),
     Pass("small reductions", small_reductions),
     Pass("sink", sink),
