@@ -154,7 +154,7 @@ def total(name: str, dtype: str, stream: Stream) -> Kernel:
     """The kernel that adds up what the parts made."""
     size = stream.k * stream.n
     own, y = Buffer("own", dtype, size * stream.parts, "in"), Buffer("y", dtype, size, "out")
-    first = [Load("t", dtype, "own", var("i")), Store("y", dtype, var("i"), "t")]
+    first: list[Statement] = [Load("t", dtype, "own", var("i")), Store("y", dtype, var("i"), "t")]
     add = expression("a + b", [dtype, dtype], dtype)
     each: list[Statement] = [
         Load("s", dtype, "y", var("j")),
@@ -162,9 +162,10 @@ def total(name: str, dtype: str, stream: Stream) -> Kernel:
         Compute("v", add, ("s", "u"), "add"),
         Store("y", dtype, var("j"), "v"),
     ]
+    further: list[Statement] = [For("j", Affine(), Affine(size), each, vector=True)]
     body: list[Statement] = [
         For("i", Affine(), Affine(size), first, vector=True),
-        For("p", Affine(1), Affine(stream.parts), [For("j", Affine(), Affine(size), each, vector=True)]),
+        For("p", Affine(1), Affine(stream.parts), further),
     ]
     return Kernel(name, (own, y), 1, body, [], (), size * stream.parts, "windows")
 

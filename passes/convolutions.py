@@ -30,7 +30,8 @@ MORE = 2.0  # multiplications of the convolution that a gradient is, to those of
 def convolutions(graph: Graph) -> Graph:
     """The graph with its convolutions in the form that runs by blocks."""
     kinds = {op.kind.name for op in graph.walk()}
-    return simplify(graph, WITH_CONVOLUTIONS) if "dot" in kinds and kinds & {"windows", "concatenate"} else graph
+    some = "dot" in kinds and kinds & {"windows", "shear", "concatenate"}
+    return simplify(graph, WITH_CONVOLUTIONS) if some else graph
 
 
 def dot_of_merged(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
@@ -136,7 +137,7 @@ def grid(views: Sequence[View], values: Sequence[Value], overlap: bool = True) -
         places = sorted({o[d] for o in offsets})
         if len(places) > 1:
             by = places[1]
-            if places != list(range(0, by * len(places), by)):
+            if places[0] or places != list(range(0, by * len(places), by)):
                 return None
             steps.append((d, len(places), by))
     wanted = itertools.product(*(range(0, n * by, by) for _, n, by in steps))

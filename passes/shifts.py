@@ -217,9 +217,10 @@ class _Shifter:
     def _stack(self, values: Sequence[Value], counts: tuple[int, ...]) -> Value:
         """The values along axes of `counts` in front: a part of what they are parts of, or joined."""
         ctx, shape = self.ctx, values[0].shape
-        whole = self._whole(values, counts)
-        if whole is not None:
+        if (whole := self._whole(values, counts)) is not None:
             return whole
+        if (whole := self._whole(values[::-1], counts)) is not None:
+            return ctx.emit("reverse", whole, axes=tuple(range(len(counts))))
         rows = [ctx.emit("reshape", v, shape=(1, *shape)) for v in values]
         return ctx.emit("reshape", ctx.emit("concatenate", *rows, axis=0), shape=(*counts, *shape))
 
