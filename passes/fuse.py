@@ -27,6 +27,7 @@ from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, is_alone, leaves
 from weft.ir.space import is_free as is_movement
 from weft.ir.views import streamed, view_of
 from weft.ir.writes import solve_writes, untouched, window
+from weft.passes.early import early
 
 SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
 WINDOW_READS = frozenset(READER.values())
@@ -401,5 +402,5 @@ class _Fuser:
 
 
 def fuse(graph: Graph) -> Graph:
-    """Group the ops of `graph` into kernels."""
-    return _Fuser(graph, itertools.count()).run()
+    """Group the ops of `graph` into kernels, those that free a buffer as early as they may run."""
+    return early(_Fuser(graph, itertools.count()).run())

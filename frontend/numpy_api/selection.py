@@ -167,6 +167,14 @@ def sliding_window_view(
     return emit(ops.windows.windows, a, axes=axes, sizes=sizes) if axes else view(a)
 
 
+@implements(np.lib.stride_tricks.as_strided)
+def as_strided(x: Any, *args: Any, **kwargs: Any) -> Tracer:
+    """Refused: it reads memory, and a traced array has none."""
+    advice = "Write sliding_window_view(x, window_shape, axis), x[::step], x.reshape or np.diagonal."
+    problem = "np.lib.stride_tricks.as_strided reads an array's memory, and a traced one has none"
+    raise unsupported(problem, x, advice=advice)
+
+
 # Index arrays.
 
 
