@@ -49,7 +49,19 @@ def loss(params: Any, x: Any, y: Any) -> Any:
     return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(x @ W + b, axis=1), axis=1))
 
 
-def sgd(inputs: Inputs) -> Any:
+def convolve(x: Any, k: Any) -> Any:
+    return jax.lax.conv_general_dilated(x, k, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def convnet_loss(params: Any, x: Any, y: Any) -> Any:
+    (k1, b1), (k2, b2), *dense = params
+    h = jnp.maximum(convolve(x, k1) + b1, 0)
+    h = jnp.maximum(convolve(h, k2) + b2, 0)
+    h = jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    return loss(dense, h.reshape(len(h), -1), y)
+
+
+def sgd(inputs: Inputs, loss: Any = loss) -> Any:
     params, x, y = jax.device_put((inputs["params"], inputs["x"], inputs["y"]))
 
     def update(params: Any, x: Any, y: Any) -> Any:
@@ -124,6 +136,7 @@ WORKS = {
     "digits": momentum,
     "mlp": sgd,
     "small": sgd,
+    "convnet": lambda inputs: sgd(inputs, convnet_loss),
     "gelu": forward(gelu, "x"),
     "gelu-grad": gradient(gelu, "x"),
     "layernorm": forward(layer_norm, "x", "gamma", "beta"),

@@ -56,6 +56,23 @@ def loss(params: Any, x: Any, y: Any) -> Any:
     return -np.mean(np.sum(y * (z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))), axis=1))
 
 
+def convolve(x: Any, k: Any) -> Any:
+    windows = np.lib.stride_tricks.sliding_window_view(x, k.shape[:2], axis=(1, 2))
+    return np.tensordot(windows, k, axes=((3, 4, 5), (2, 0, 1)))
+
+
+def pool(x: Any) -> Any:
+    b, m, n, c = x.shape
+    return x.reshape(b, m // 2, 2, n // 2, 2, c).max(axis=(2, 4))
+
+
+def convnet_loss(params: Any, x: Any, y: Any) -> Any:
+    (k1, b1), (k2, b2), *dense = params
+    h = np.maximum(convolve(x, k1) + b1, 0)
+    h = pool(np.maximum(convolve(h, k2) + b2, 0))
+    return loss(dense, h.reshape(len(h), -1), y)
+
+
 def adam(p: Any, m: Any, v: Any, g: Any, t: Any) -> Any:
     m = BETA1 * m + (1 - BETA1) * g
     v = BETA2 * v + (1 - BETA2) * (g * g)
@@ -85,6 +102,11 @@ def softmax_grad(x: Any, dy: Any) -> Any:
 
 def loss_and_grads(params: Any, x: Any, y: Any) -> Any:
     """The loss and its gradients, backwards by hand."""
+    return dense_grads(params, x, y)[:2]
+
+
+def dense_grads(params: Any, x: Any, y: Any, by_x: bool = False) -> Any:
+    """Of a perceptron: the loss, its gradients, and that by x if it is asked for."""
     inputs = [x]
     for W, b in params[:-1]:
         inputs.append(np.maximum(inputs[-1] @ W + b, 0))
@@ -100,14 +122,41 @@ def loss_and_grads(params: Any, x: Any, y: Any) -> Any:
         grads.append((h.T @ d, d.sum(axis=0)))
         if h is not x:
             d = (d @ W.T) * (h > 0)
-    return value, grads[::-1]
+    return value, grads[::-1], d @ params[0][0].T if by_x else None
 
 
-def sgd(inputs: Inputs) -> Any:
+def convolve_grads(x: Any, k: Any, d: Any, by_x: bool = True) -> Any:
+    """Gradients of `convolve` by k and x, given that by its result."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, k.shape[:2], axis=(1, 2))
+    dk = np.tensordot(windows, d, axes=((0, 1, 2), (0, 1, 2))).transpose(1, 2, 0, 3)
+    if not by_x:
+        return dk, None
+    wide = np.pad(d, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    return dk, convolve(wide, k[::-1, ::-1].swapaxes(2, 3))
+
+
+def convnet_grads(params: Any, x: Any, y: Any) -> Any:
+    (k1, b1), (k2, b2), *dense = params
+    first = np.maximum(convolve(x, k1) + b1, 0)
+    second = np.maximum(convolve(first, k2) + b2, 0)
+    pooled = pool(second)
+    b, m, n, c = pooled.shape
+    value, grads, d = dense_grads(dense, pooled.reshape(b, -1), y, by_x=True)
+    d = d.reshape(b, m, 1, n, 1, c)
+    most = second.reshape(b, m, 2, n, 2, c) == pooled.reshape(b, m, 1, n, 1, c)
+    d = (most * (d / most.sum(axis=(2, 4), keepdims=True, dtype=np.float32))).reshape(second.shape) * (second > 0)
+    dk2, d1 = convolve_grads(first, k2, d)
+    d1 *= first > 0
+    dk1, _ = convolve_grads(x, k1, d1, by_x=False)
+    every = (0, 1, 2)
+    return value, [(dk1, d1.sum(axis=every)), (dk2, d.sum(axis=every)), *grads]
+
+
+def sgd(inputs: Inputs, gradients: Any = loss_and_grads) -> Any:
     params, x, y = inputs["params"], inputs["x"], inputs["y"]
 
     def call() -> Any:
-        value, grads = loss_and_grads(params, x, y)
+        value, grads = gradients(params, x, y)
         for layer, layer_grads in zip(params, grads, strict=True):
             for p, g in zip(layer, layer_grads, strict=True):
                 p -= SGD_RATE * g
@@ -159,6 +208,7 @@ WORKS = {
     "digits": momentum,
     "mlp": sgd,
     "small": sgd,
+    "convnet": lambda i: sgd(i, convnet_grads),
     "gelu": lambda i: lambda: gelu(i["x"]),
     "gelu-grad": lambda i: lambda: gelu_grad(i["x"], i["dy"]),
     "layernorm": lambda i: lambda: layer_norm(i["x"], i["gamma"], i["beta"]),

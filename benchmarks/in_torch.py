@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -51,7 +52,13 @@ def loss(params: list[Any], x: Any, labels: Any) -> Any:
     return F.cross_entropy(torch.addmm(params[-1], x, params[-2]), labels)
 
 
-def _gradients(compile: Compile) -> Any:
+def convnet_loss(params: list[Any], x: Any, labels: Any) -> Any:
+    h = torch.relu(F.conv2d(x, params[0], params[1]))
+    h = F.max_pool2d(torch.relu(F.conv2d(h, params[2], params[3])), 2)
+    return loss(params[4:], h.flatten(1), labels)
+
+
+def _gradients(compile: Compile, loss: Any = loss) -> Any:
     """params, x, labels -> value and gradients, as each mode does it best."""
     if compile:
 
@@ -80,9 +87,19 @@ def _result(params: Any) -> Any:
     return [tuple(params[i : i + 2]) for i in range(0, len(params), 2)]
 
 
-def sgd(inputs: Inputs, compile: Compile) -> Any:
+def convnet(inputs: Inputs, compile: Compile) -> Any:
+    """Channels come before rows and columns here, in images and in what the dense layers read."""
+    (k1, b1), (k2, b2), (w, c), last = inputs["params"]
+    turned = [np.ascontiguousarray(k.transpose(3, 2, 0, 1)) for k in (k1, k2)]
+    w = np.ascontiguousarray(w.reshape(12, 12, 32, 64).transpose(2, 0, 1, 3)).reshape(w.shape)
+    x = np.ascontiguousarray(inputs["x"].transpose(0, 3, 1, 2))
+    params = [(turned[0], b1), (turned[1], b2), (w, c), last]
+    return sgd({**inputs, "params": params, "x": x}, compile, convnet_loss)
+
+
+def sgd(inputs: Inputs, compile: Compile, loss: Any = loss) -> Any:
     params, x, labels = _training(inputs, compile)
-    gradients = _gradients(compile)
+    gradients = _gradients(compile, loss)
 
     def step(params: Any, x: Any, labels: Any) -> Any:
         value, grads = gradients(params, x, labels)
@@ -152,6 +169,7 @@ WORKS = {
     "digits": momentum,
     "mlp": sgd,
     "small": sgd,
+    "convnet": convnet,
     "gelu": forward(gelu, "x"),
     "gelu-grad": gradient(gelu, "x"),
     "layernorm": forward(layer_norm, "x", "gamma", "beta"),

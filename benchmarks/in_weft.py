@@ -19,12 +19,12 @@ def finish(result: Any) -> Any:
     return result
 
 
-def sgd(inputs: Inputs) -> Any:
+def sgd(inputs: Inputs, loss: Any = in_numpy.loss) -> Any:
     params, x, y = inputs["params"], inputs["x"], inputs["y"]
 
     @weft.compile(donate_argnums=0)
     def step(params: Any, x: Any, y: Any) -> Any:
-        value, grads = weft.value_and_grad(in_numpy.loss)(params, x, y)
+        value, grads = weft.value_and_grad(loss)(params, x, y)
         return weft.tree.map(lambda p, g: p - SGD_RATE * g, params, grads), value
 
     def call() -> Any:
@@ -89,6 +89,7 @@ WORKS = {
     "digits": momentum,
     "mlp": sgd,
     "small": sgd,
+    "convnet": lambda inputs: sgd(inputs, in_numpy.convnet_loss),
     "gelu": forward(in_numpy.gelu, "x"),
     "gelu-grad": gradient(in_numpy.gelu, "x"),
     "layernorm": forward(in_numpy.layer_norm, "x", "gamma", "beta"),

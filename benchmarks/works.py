@@ -51,6 +51,21 @@ def _training(*sizes: int, batch: int) -> Callable[[np.random.Generator], Inputs
     return inputs
 
 
+def _images(batch: int) -> Callable[[np.random.Generator], Inputs]:
+    """Of a network of two convolutions and two dense layers: as `_training`, of images of 28 x 28."""
+
+    def inputs(rng: np.random.Generator) -> Inputs:
+        params = []
+        for shape in ((3, 3, 1, 16), (3, 3, 16, 32), (12 * 12 * 32, 64), (64, 10)):
+            scale = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
+            params.append((_normal(rng, *shape) * scale, np.zeros(shape[-1], np.float32)))
+        labels = rng.integers(0, 10, batch)
+        x, y = _normal(rng, batch, 28, 28, 1), np.eye(10, dtype=np.float32)[labels]
+        return {"params": params, "x": x, "y": y, "labels": labels}
+
+    return inputs
+
+
 def _elementwise(count: int) -> Callable[[np.random.Generator], Inputs]:
     return lambda rng: {"x": _normal(rng, count), "dy": _normal(rng, count)}
 
@@ -75,6 +90,11 @@ WORKS = (
         "mlp",
         "784-512-512-10 perceptron, batch 128, SGD step, donated",
         _training(784, 512, 512, 10, batch=128),
+    ),
+    Work(
+        "convnet",
+        "28 x 28 images, 3 x 3 convolutions to 16 and 32 channels, pool, 64-10 dense, batch 64, SGD step, donated",
+        _images(64),
     ),
     Work("small", "64-32-10 perceptron, batch 32, SGD step, donated", _training(64, 32, 10, batch=32)),
     Work("gelu", "gelu (tanh form), 4M", _elementwise(1 << 22)),

@@ -316,9 +316,10 @@ def walk(statements: Iterable[Statement]) -> Iterator[Statement]:
             yield from walk(s.body)
 
 
-def with_sizes(kernel: Kernel) -> Kernel:
-    """The kernel with the sizes that it computes with, and a buffer of them where they are symbols."""
-    found: dict[Dim, None] = {}
+def with_sizes(kernel: Kernel, wanted: Iterable[object] = ()) -> Kernel:
+    """The kernel with the sizes that it computes with, and those `wanted`, and a buffer of them where they are
+    symbols."""
+    found: dict[Dim, None] = {n: None for n in wanted if isinstance(n, Dim)}
 
     def note(n: object) -> None:
         if isinstance(n, Dim):

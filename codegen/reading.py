@@ -142,6 +142,16 @@ def affine_step(
     if name == "reverse":
         axes = get("axes")
         return [at * -1 + (d - 1) if i in axes else at for i, (at, d) in enumerate(zip(index, dims, strict=True))]
+    if name == "windows":
+        out = list(index[: len(dims)])
+        for axis, k in zip(get("axes"), index[len(dims) :], strict=True):
+            out[axis] = out[axis] + k
+        return out
+    if name == "shear":
+        out = list(index)
+        for axis, along in zip(get("axes"), get("along"), strict=True):
+            out[axis] = out[axis] + index[along]
+        return out
     if name == "transpose":
         out = [Affine()] * len(dims)
         for i, p in enumerate(get("perm")):

@@ -36,7 +36,7 @@ from weft.ir.ops.linalg import free_axes
 from weft.ir.types import strides_of
 
 
-class _Special:
+class Special:
     """The little of a lowering's state that `Reader` asks for."""
 
     def __init__(self, graph: Graph, alias: Mapping[int, int]) -> None:
@@ -103,7 +103,7 @@ def flat(dims: Sequence[int], index: Sequence[Affine]) -> Affine:
 
 
 def lower_scatter(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
-    low = _Special(graph, alias)
+    low = Special(graph, alias)
     x, *places, updates = op.operands
     axes = op.attrs["axes"]
     out = low.out(op.result)
@@ -140,7 +140,7 @@ def lower_scatter(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
 
 
 def lower_dot(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
-    low = _Special(graph, alias)
+    low = Special(graph, alias)
     a, b = op.operands
     batch, contract = op.attrs["batch"], op.attrs["contract"]
     fa, fb = free_axes(len(a.shape), batch[0], contract[0]), free_axes(len(b.shape), batch[1], contract[1])
@@ -203,7 +203,7 @@ def lower_dot(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
 
 
 def lower_recur(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
-    low = _Special(graph, alias)
+    low = Special(graph, alias)
     a, b = op.operands
     axis, dims, dtype = op.attrs["axis"], op.result.shape, op.result.dtype
     out = low.out(op.result)

@@ -86,9 +86,10 @@ def write_step(graph: Graph, plan: Plan) -> Step:
         constants.append(np.array([value_of(n) for n in w.sizes], np.int64))
     arguments.append("%arena")
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
-    head = [*_declarations(step), "", STACKS if w.stacks else ""]
-    made = units(w.kernels, w.inlined, head, step)
-    whole = lambda: module("\n".join([*head, print_kernels(w.kernels, w.inlined), step]))  # noqa: E731
+    called = "\n".join([*w.functions, step])
+    head = [*_declarations(called), "", STACKS if w.stacks else ""]
+    made = units(w.kernels, w.inlined, head, called)
+    whole = lambda: module("\n".join([*head, print_kernels(w.kernels, w.inlined), called]))  # noqa: E731
     parallel = any(value_of(n) > 0 for n in w.threads)
     more = (w.calls, w.bounds, w.scratch, w.stacks, w.sizes, w.threads)
     return Step(w.kernels, made, whole, constants, arena, parallel, *more)
@@ -144,4 +145,8 @@ def _declarations(step: str) -> list[str]:
             lines.append(f"declare void @weft_gemm_{t}({gemm}, i64)")
         if f"@weft_gemm_batch_{t}(" in step:
             lines.append(f"declare void @weft_gemm_batch_{t}({gemm}, i64, i64, i64, i64, i64)")
+        routine, real = {"f32": ("sgemm", "float"), "f64": ("dgemm", "double")}[t]
+        if f"@weft_cblas_{routine}(" in step:
+            sizes = "i32, i32, i32, i32, i32, i32"
+            lines.append(f"declare void @weft_cblas_{routine}({sizes}, {real}, ptr, i32, ptr, i32, {real}, ptr, i32)")
     return lines

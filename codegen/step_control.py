@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from weft.codegen import windowed
 from weft.codegen.step_writer import Frame, Writer, record_layout
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import LEAD
@@ -33,6 +34,15 @@ def write_graph(w: Writer, frame: Frame, graph: Graph) -> None:
         write(w, frame, op)
     for target, v in frame.plan.copies:
         w.copy(w.at(frame, target, v.type), w.pointer(frame, v), v.type)
+
+
+def _call(w: Writer, frame: Frame, op: Op) -> None:
+    """A kernel, or a product by blocks."""
+    stream = windowed.stream_of(op.regions[0])
+    if stream is None:
+        w.kernel(frame, op)
+    else:
+        windowed.write(w, frame, op, stream)
 
 
 # ---- loops -------------------------------------------------------------------------------------------
@@ -229,7 +239,7 @@ def _pop(w: Writer, frame: Frame, op: Op) -> None:
 
 
 _OPS: dict[str, Callable[[Writer, Frame, Op], None]] = {
-    "call": Writer.kernel, "dot": Writer.dot, "constant": Writer.constant, "reshape": lambda w, frame, op: None,
+    "call": _call, "dot": Writer.dot, "constant": Writer.constant, "reshape": lambda w, frame, op: None,
     "for_loop": _for_loop, "while_loop": _while_loop, "cond": _cond,
     "stack_new": _stack_new, "push": _push, "pop": _pop,
 }  # fmt: skip

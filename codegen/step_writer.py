@@ -13,8 +13,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from weft.codegen.kernel import Kernel, walk
 from weft.codegen.llvm import MEMORY
 from weft.codegen.lowered import Lowered
@@ -80,6 +78,7 @@ class Writer:
         self.names: set[str] = set()
         self.lowered = Lowered()
         self.inlined: set[str] = set()
+        self.functions: list[str] = []  # others that the step calls
         self.bounds: list[Op] = []
         self.calls: list[str] = []
         self.scratch = plan.arena
@@ -207,7 +206,7 @@ class Writer:
         alias = frame.plan.shared.get(op, {})
         streams = {o for o, r in enumerate(op.results) if value_of(r.type.nbytes) >= STREAMED}
         kernel = self.lowered(op.regions[0], alias, self.bounds, streams)
-        kernel = dataclasses.replace(kernel, name=self._own_name(op.regions[0].name))
+        kernel = dataclasses.replace(kernel, name=self.own_name(op.regions[0].name))
         self.kernels.append(kernel)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
         if frame.depth and same(kernel.chunks, 1) and statements <= SHORT:
@@ -215,34 +214,37 @@ class Writer:
         self.note(frame, f"{kernel.name}: {kernel.chunks} chunk{'' if same(kernel.chunks, 1) else 's'}")
         values = [*op.operands, *(r for o, r in enumerate(op.results) if o not in alias)]
         pointers = [self.pointer(frame, v) for v in values]
-        offset = self.plan.arena
+        scratch = [b for b in kernel.buffers[len(values) :] if b.role == "chunk"]
+        room = iter(self.scratch_space([b.size * TensorType(b.dtype).np_dtype.itemsize for b in scratch]))
         for b in kernel.buffers[len(values) :]:
-            if b.role == "error":
-                pointers.append("%error")
-                continue
-            if b.role == "sizes":
-                pointers.append(self.sizes_from(kernel.sizes))
-                continue
-            pointers.append(self.arena_at(offset))
-            offset += aligned(maximum(b.size * np.dtype(TensorType(b.dtype).np_dtype).itemsize, 1), ALIGN)
-        self.scratch = maximum(self.scratch, offset)
+            known = {"error": lambda: "%error", "sizes": lambda: self.sizes_from(kernel.sizes)}
+            pointers.append(known[b.role]() if b.role in known else next(room))
         arguments = ", ".join([*(f"ptr noalias {p}" for p in pointers), "i64 0"])
         if not same(kernel.chunks, 1):
             self.threads.append(kernel.chunks - 1)
-            self._pack(pointers)
+            self.pack(pointers)
             self.put(f"call void @weft_parallel_for(ptr @{kernel.name}, ptr %pack, i64 {self.number(kernel.chunks)})")
         else:
             self.put(f"call void @{kernel.name}_body({arguments})")
         if kernel.final:
             self.put(f"call void @{kernel.name}_final_body({arguments})")
 
-    def _own_name(self, name: str) -> str:
+    def scratch_space(self, sizes: Sequence[int | Dim]) -> list[str]:
+        """Pointers to so many bytes each, behind the arena."""
+        offset, found = self.plan.arena, []
+        for size in sizes:
+            found.append(self.arena_at(offset))
+            offset += aligned(maximum(size, 1), ALIGN)
+        self.scratch = maximum(self.scratch, offset)
+        return found
+
+    def own_name(self, name: str) -> str:
         names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
         own = next(n for n in names if n not in self.names)
         self.names.add(own)
         return own
 
-    def _pack(self, pointers: Sequence[str]) -> None:
+    def pack(self, pointers: Sequence[str]) -> None:
         self.widest = max(self.widest, len(pointers))
         for i, p in enumerate(pointers):
             at = self.let(f"getelementptr inbounds ptr, ptr %pack, i64 {i}")

@@ -38,6 +38,10 @@ def stepped(layout: Layout, op: OpDef, attrs: Mapping[str, Any]) -> Layout | Non
         spread = [(n, 0) for n in attrs["shape"][:lead]]
         own = zip(attrs["shape"][lead:], layout, strict=True)
         return spread + [(n, s if known == n else 0) for n, (known, s) in own]
+    if op is ops.windows.windows:
+        sizes = dict(zip(attrs["axes"], attrs["sizes"], strict=True))
+        places = [(n - sizes[axis] + 1 if axis in sizes else n, s) for axis, (n, s) in enumerate(layout)]
+        return places + [(n, layout[axis][1]) for axis, n in sizes.items()]
     if op is move.reshape:
         return reshaped(layout, attrs["shape"])
     return [(n, s) for n, (_, s) in zip(attrs["sizes"], layout, strict=True)]  # wherever a dynamic slice starts

@@ -108,7 +108,8 @@ def _undo(trace: Trace, base: Value, view: View, new: Value) -> Value:
         return trace.emit(move.reverse, (new,), attrs)
     if op.name in WRITES:
         return trace.emit(REGISTRY[WRITES[op.name]], (base, new, *_starts(trace, view)), {})
-    raise ValueError(message("assignment destination is read-only: it is a broadcast view", [base]))
+    kind = "a broadcast view" if op is move.broadcast else "of windows that overlap"
+    raise ValueError(message(f"assignment destination is read-only: it is {kind}", [base]))
 
 
 def shows_copy(shape: Sequence[int], strides: Any, path: Sequence[View]) -> bool:

@@ -41,7 +41,7 @@ from weft.ir.types import NAMES, dtype_name
 WEAK_DTYPES: dict[type, str] = {bool: "bool", int: "i64", float: "f64"}
 VIEWS = frozenset(
     REGISTRY[name]
-    for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice", "moving_slice")
+    for name in ("slice", "reshape", "transpose", "reverse", "broadcast", "dynamic_slice", "moving_slice", "windows")
 )
 
 

@@ -27,7 +27,9 @@ from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
 from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, is_alone, leaves
 from weft.ir.space import is_free as is_movement
+from weft.ir.views import streamed, view_of
 from weft.ir.writes import solve_writes, untouched, window
+from weft.passes.early import early
 
 SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
 WINDOW_READS = frozenset(READER.values())
@@ -90,6 +92,7 @@ class _Fuser:
             for v in op.operands:
                 self.users.setdefault(v, []).append(i)
         self.outputs = set(graph.outputs)
+        self.streamed = self._streamed()
         self.kept = self._kept()
         self.apart: set[int] = set()  # writes of what is made by another kernel
         self.apart.update(
@@ -112,9 +115,17 @@ class _Fuser:
     def _is_free(self, i: int) -> bool:
         return i in self.free
 
+    def _streamed(self) -> set[int]:
+        """Products that make their windows themselves (see `weft.codegen.windowed`)."""
+        maker = {r: op for op in self.ops for r in op.results}.get
+        return {i for i, op in enumerate(self.ops) if streamed(op, maker)}
+
     def _kept(self) -> set[int]:
-        """Small parts of arrays that are written before the part's readers come: they are read ahead of the write."""
-        found: set[int] = set()
+        """Small parts of arrays that are written before the part's readers come: they are read ahead of the write.
+        Also what is padded for windows: a test for every element of all of them would cost more than the copy."""
+        maker = {r: op for op in self.ops for r in op.results}.get
+        sources = (view_of(self.ops[i].operands[0], maker).source for i in self.streamed)
+        found = {self.at[v] for v in sources if v in self.at and self._is_free(self.at[v])}
         for i, _ in enumerate(self.ops):
             for v in self._overwritten(i):
                 for j in self.users[v]:
@@ -171,7 +182,7 @@ class _Fuser:
         """Needed, but not as part of a kernel: library calls, renamed buffers, inputs of other kinds."""
         op = self.ops[i]
         if op.kind.name == "dot":
-            return op.result.dtype in BLAS
+            return op.result.dtype in BLAS and i not in self.streamed
         return op.kind.name in ALONE or op.kind.family in ALONE_FAMILIES or op.kind.name == "constant"
 
     def _buffers(self, i: int) -> Collection[Value]:
@@ -179,6 +190,8 @@ class _Fuser:
         op = self.ops[i]
         if self._standalone(i):
             return () if self._is_free(i) else op.operands
+        if i in self.streamed:
+            return op.operands[1:]
         if op.kind.name not in WINDOWS:
             return ()
         base = () if window(op).most else op.operands[:1]
@@ -416,5 +429,5 @@ def _is_small(part: Value, whole: Value) -> bool:
 
 
 def fuse(graph: Graph) -> Graph:
-    """Group the ops of `graph` into kernels."""
-    return _Fuser(graph, itertools.count()).run()
+    """Group the ops of `graph` into kernels, those that free a buffer as early as they may run."""
+    return early(_Fuser(graph, itertools.count()).run())

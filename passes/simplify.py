@@ -30,10 +30,15 @@ MAY_RAISE = frozenset({"bound", "agree", "dynamic_slice", "dynamic_update", "mov
 log = logging.getLogger("weft.simplify")
 
 
+Rule = Callable[["Rewriter", tuple[Value, ...], Mapping[str, Any]], "Value | None"]
+Rules = Mapping[str, tuple[Rule, ...]]
+
+
 class Rewriter:
     """The graph being rebuilt: emits ops through the rules and knows each value's producer."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, rules: Rules) -> None:
+        self.rules = rules
         self.build = Builder(graph.name)
         self.build.inputs.extend(graph.inputs)
         self.producer: dict[Value, Op] = {}
@@ -81,7 +86,7 @@ class Rewriter:
 
     def rewrite(self, kind: OpDef, operands: tuple[Value, ...], attrs: Mapping[str, Any], op: Op | None) -> Value:
         operands = drop_broadcasts(kind, self, operands)
-        for rule in RULES.get(kind.name, ()):
+        for rule in self.rules.get(kind.name, ()):
             found = rule(self, operands, attrs)
             if found is not None:
                 self.fired[rule.__name__] = self.fired.get(rule.__name__, 0) + 1
@@ -116,14 +121,14 @@ class Rewriter:
         return self.scalar(array, t.dtype)
 
 
-def simplify(graph: Graph) -> Graph:
-    """Rebuild `graph` through the rules. The result has no dead ops of its own making removed: see dce."""
-    return _simplify(graph, {})
+def simplify(graph: Graph, rules: Rules | None = None) -> Graph:
+    """Rebuild `graph` through the rules, `RULES` unless others are given. What is dead then is for dce."""
+    return _simplify(graph, {}, RULES if rules is None else rules)
 
 
-def _simplify(graph: Graph, known: Mapping[Value, Remaker]) -> Graph:
+def _simplify(graph: Graph, known: Mapping[Value, Remaker], rules: Rules) -> Graph:
     """`known`: inputs of a region that are numbers."""
-    ctx = Rewriter(graph)
+    ctx = Rewriter(graph, rules)
     env: dict[Value, Value] = {v: v for v in graph.inputs}
     env.update((v, remake(ctx)) for v, remake in known.items())
     uses = graph.uses()
@@ -132,7 +137,7 @@ def _simplify(graph: Graph, known: Mapping[Value, Remaker]) -> Graph:
         ctx.build.location = op.location
         operands = tuple(env[v] for v in op.operands)
         if len(op.results) != 1 or op.regions:
-            regions = tuple(_simplify(r, _known(ctx, op, operands, r)) for r in op.regions)
+            regions = tuple(_simplify(r, _known(ctx, op, operands, r), rules) for r in op.regions)
             done = Op(op.kind, operands, op.attrs, regions, op.results)
             ctx.build.ops.append(done)
             for r in op.results:
@@ -176,7 +181,6 @@ def _known(ctx: Rewriter, op: Op, operands: tuple[Value, ...], region: Graph) ->
 
 
 Remaker = Callable[[Rewriter], Value]
-Rule = Callable[[Rewriter, tuple[Value, ...], Mapping[str, Any]], "Value | None"]
 
 
 def _spread(ctx: Rewriter, x: Value, like: tuple[Value, ...]) -> Value:

@@ -132,7 +132,7 @@ class _Rows:
             return
         axis = self.rnd.randrange(len(x.shape))
         n = x.shape[axis]
-        kind = self.rnd.choice(("shift", "reverse", "halves", "gather", "stride"))
+        kind = self.rnd.choice(("shift", "reverse", "halves", "gather", "stride", "windows"))
         at = lambda lo, hi, st=1: REGISTRY["slice"](  # noqa: E731
             x, start=tuple(lo if i == axis else 0 for i in range(len(x.shape))),
             stop=tuple(hi if i == axis else d for i, d in enumerate(x.shape)),
@@ -144,6 +144,10 @@ class _Rows:
             self.keep(REGISTRY["pad"](at(1, n), x.const(0.5), low=ends(0), high=ends(1)))
         elif kind == "halves":
             self.keep(REGISTRY["concatenate"](at(n // 2, n), at(0, n // 2), axis=axis))
+        elif kind == "windows" and n > 2:
+            wide = REGISTRY["pad"](x, x.const(0.25), low=ends(1), high=ends(1))
+            seen = REGISTRY["windows"](wide, axes=(axis,), sizes=(3,))
+            self.keep(REGISTRY[self.rnd.choice(("sum", "max"))](seen, axes=(len(x.shape),)))
         elif kind == "stride":
             half = at(0, n, 2)
             self.keep(REGISTRY["concatenate"](half, at(1, n, 2), axis=axis))

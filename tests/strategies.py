@@ -273,6 +273,23 @@ class _Maker:
         x = self.of("biuf")
         self.emit("reverse", x, axes=self.axes(x))
 
+    def op_windows(self) -> None:
+        x = self.of("biuf", low=1, least=1)
+        axes = tuple(self.rnd.randrange(len(x.shape)) for _ in range(self.rnd.randint(0, 2)))
+        left = list(x.shape)
+        sizes = []
+        for a in axes:
+            sizes.append(self.rnd.randint(1, left[a]))
+            left[a] -= sizes[-1] - 1
+        if x.type.size * int(np.prod(sizes)) <= self.grown:
+            self.emit("windows", x, axes=axes, sizes=tuple(sizes))
+
+    def op_shear(self) -> None:
+        x = self.of("biuf", low=2, least=1)
+        axis, along = self.rnd.sample(range(len(x.shape)), 2)
+        if x.shape[along] <= x.shape[axis]:
+            self.emit("shear", x, axes=(axis,), along=(along,))
+
     def op_pad(self) -> None:
         x = self.of("biuf")
         low, high = (tuple(self.rnd.randint(0, 2) for _ in x.shape) for _ in range(2))

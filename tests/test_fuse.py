@@ -100,7 +100,7 @@ KERNELS = {
     "a step of a network": (
         mlp_step,
         (PARAMS, X, np.ones((64, 10), F32)),
-        ["dot", "k", "dot", "k", "dot", "dot", "k", "dot", "k", "k"],
+        ["dot", "k", "dot", "k", "dot", "dot", "k", "k", "dot", "k"],
     ),
 }  # fmt: skip
 

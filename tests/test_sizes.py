@@ -88,6 +88,12 @@ def distances(x, y):
     return np.sqrt(((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=-1))
 
 
+def convolved(x, k):
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    y = np.maximum(np.einsum("bijckl,klcd->bijd", windows, k), 0)
+    return y.reshape(len(x), 4, 2, 4, 2, -1).max(axis=(2, 4)).sum(axis=(1, 2))
+
+
 def matrix(rng: np.random.Generator, n: int) -> tuple[Any, ...]:
     return (rng.normal(size=(n, 5)),)
 
@@ -124,6 +130,11 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], Inputs]] = {
                   lambda rng, n: (*matrix(rng, n), rng.integers(0, n, n + 3))),
     "ranged": (ranged, matrix),
     "many": (lambda x: weft.vmap(lambda row: row / np.linalg.norm(row))(x), matrix),
+    "convolved": (convolved, lambda rng, n: (rng.normal(size=(min(n, 40), 10, 10, 2)), rng.normal(size=(3, 3, 2, 3)))),
+    "convolved_gradient": (
+        lambda x, k: weft.grad(lambda x, k: np.sum(convolved(x, k) ** 2), argnums=(0, 1))(x, k),
+        lambda rng, n: (rng.normal(size=(min(n, 40), 10, 10, 2)), rng.normal(size=(3, 3, 2, 3))),
+    ),
     "products": (lambda x: np.einsum("ij,ik->jk", x, x) + np.tensordot(x, x, (0, 0)), matrix),
     "integers": (lambda x: ((x * 10).astype(np.int32) // 3, (x > 0).sum(axis=0), np.any(x > 2, axis=1)), matrix),
 }  # fmt: skip
@@ -137,6 +148,7 @@ def close(got: Any, want: Any) -> None:
         np.testing.assert_allclose(g, w, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of means of nothing
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_two_sizes_are_compiled_and_serve_all(name: str) -> None:
     function, inputs = PROGRAMS[name]

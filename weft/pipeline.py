@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from weft.codegen.step import Step, write_step
 from weft.debug import debug_level, set_up
 from weft.ir.graph import Graph
+from weft.passes.convolutions import convolutions
 from weft.passes.cse import cse
 from weft.passes.dce import dce
 from weft.passes.fuse import fuse
@@ -27,8 +28,10 @@ from weft.passes.memory import Plan, plan
 from weft.passes.products import products
 from weft.passes.ranges import ranges
 from weft.passes.recompute import recompute
+from weft.passes.shifts import shifts
 from weft.passes.simplify import simplify
 from weft.passes.sink import sink
+from weft.passes.small_reductions import small_reductions
 from weft.passes.trim import trim
 
 PASSES = [
@@ -39,6 +42,9 @@ PASSES = [
     Pass("ranges", ranges),
     Pass("simplify again", simplify),  # what cse made equal may simplify
     Pass("loop products", loop_products),
+    Pass("shifts", shifts),
+    Pass("convolutions", convolutions),
+    Pass("small reductions", small_reductions),
     Pass("sink", sink),
     Pass("trim", trim),
     Pass("dce again", dce),

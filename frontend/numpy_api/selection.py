@@ -20,14 +20,14 @@ from weft.frontend.numpy_api.moves import (
     integers,
     iota,
     known_array,
-    moved,
     pick,
     reshaped,
     spread,
     unsupported,
+    view,
 )
 from weft.frontend.numpy_api.registry import implements, method
-from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, promote
+from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full, promote
 from weft.ir import ops
 from weft.ir.dims import as_size
 from weft.ir.types import broadcast_dims
@@ -150,22 +150,30 @@ def choose_method(x: Tracer, choices: Any, out: Any = None, mode: str = "raise")
 def sliding_window_view(
     x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
 ) -> Tracer:
-    """A copy: windows along the last axes, the places at which they begin along the axes themselves."""
+    """Windows along the last axes, the places at which they begin along the axes themselves. A view, read-only."""
     a = one(x)
     sizes = integers(window_shape)
     axes = tuple(range(a.ndim)) if axis is None else tuple([normal_axis(i, a) for i in integers(axis)])
     if len(sizes) != len(axes):
         text = f"window_shape has {len(sizes)} elements for {len(axes)} axes"
         raise ShapeError(message(text, [a.value]))
+    counts = list(a.shape)
     for size, at in zip(sizes, axes, strict=True):
-        count = a.shape[at] - size + 1
-        if size < 0 or count < 1:
+        counts[at] -= size - 1
+        if size < 0 or counts[at] < 1:
             text = f"window_shape {size} does not fit in axis {at} of {a.shape[at]} elements"
             raise ShapeError(message(text, [a.value]))
-        places = emit(e.add, iota(a, count, 0, 2), iota(a, size, 1, 2))
-        a = gathered(a, places, at)
-        a = moved(a, at + 1, a.ndim - 1)
-    return a
+    if 0 in sizes:
+        return full(a, (*counts, *sizes), 0, a.dtype)
+    return emit(ops.windows.windows, a, axes=axes, sizes=sizes) if axes else view(a)
+
+
+@implements(np.lib.stride_tricks.as_strided)
+def as_strided(x: Any, *args: Any, **kwargs: Any) -> Tracer:
+    """Refused: it reads memory, and a traced array has none."""
+    advice = "Write sliding_window_view(x, window_shape, axis), x[::step], x.reshape or np.diagonal."
+    problem = "np.lib.stride_tricks.as_strided reads an array's memory, and a traced one has none"
+    raise unsupported(problem, x, advice=advice)
 
 
 # Index arrays.

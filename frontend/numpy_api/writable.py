@@ -2,7 +2,8 @@
 
     b = np.zeros(n); b[1:-1] = x        b is a traced array of zeros
 
-They don't go through NumPy's protocols (no argument of theirs is an array): converted code calls them by `owned`.
+They don't go through NumPy's protocols (no argument of theirs is an array): converted code calls them by `owned`. So
+it does as_strided, which asks for an array's memory first.
 A size that is a traced number becomes known, as a guard.
 """
 
@@ -21,7 +22,7 @@ from weft.ir.dims import Dim, as_size
 _FILLED = {np.zeros: 0, np.ones: 1, np.empty: 0}
 _LIKE = {np.zeros_like: 0, np.ones_like: 1, np.empty_like: 0}
 CREATED: frozenset[Any] = frozenset({*_FILLED, *_LIKE, np.full, np.full_like, np.ndarray, np.array, np.asarray,
-                                     np.ascontiguousarray, np.copy})  # fmt: skip
+                                     np.ascontiguousarray, np.copy, np.lib.stride_tricks.as_strided})  # fmt: skip
 
 
 SIZED = frozenset({np.arange, np.eye, np.identity, np.tri})  # of sizes that are symbols they are traced

@@ -14,6 +14,7 @@ from weft.ir.ops import (
     stack,
     transcendental,
     update,
+    windows,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "stack",
     "transcendental",
     "update",
+    "windows",
 ]
