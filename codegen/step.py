@@ -1,6 +1,8 @@
 """A whole step as one native function: kernels, products, loops and copies in order, over planned buffers.
 
-    i64 step(ptr args)       args: inputs, outputs, constants, then the arena
+    i64 step(ptr args)       args: inputs, outputs, constants, where there are library ops the host, then the arena
+
+The host is what runs them, i64 host(i64 number, ptr addresses), given by the address of a pointer to it.
 
 It returns 0, or why the step's results are none (`weft.codegen.entry`). Everything that a call needs is in the text,
 so that its object code can be kept on disk and run later by a process that never loads a compiler.
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weft.codegen.entry import NO_MEMORY, OUT_OF_BOUNDS
+from weft.codegen.entry import NO_MEMORY, OUT_OF_BOUNDS, RAISED
 from weft.codegen.kernel import Kernel
 from weft.codegen.llvm import module, print_kernels
 from weft.codegen.stack_ir import STACKS
@@ -28,7 +30,7 @@ class Step:
 
     arena: bytes to work in. errors: where in them the first index out of bounds is recorded, as number (from 1) of
     one of `bounds`, and the index. parallel: does it use the pool? stacks: does it keep any (to be released by
-    `release`)? calls: what it runs, one line each.
+    `release`)? library: the ops that the host runs, by their numbers. calls: what it runs, one line each.
     """
 
     kernels: list[Kernel]
@@ -40,13 +42,14 @@ class Step:
     bounds: list[Op] = field(default_factory=list)
     errors: int = 0
     stacks: bool = False
+    library: list[Op] = field(default_factory=list)
 
 
 def write_step(graph: Graph, plan: Plan) -> Step:
     """Lower a fused graph with its memory plan to one native function."""
     w = Writer(plan)
     inputs, outputs, constants = len(graph.inputs), len(graph.outputs), len(plan.constants)
-    arguments = [f"%{kind}.{i}" for kind, n in _counts(inputs, outputs, constants) for i in range(n)] + ["%arena"]
+    arguments = [f"%{kind}.{i}" for kind, n in _counts(inputs, outputs, constants) for i in range(n)]
     frame = Frame(plan, inputs=arguments[:inputs])
     for k, home in enumerate(plan.homes):
         frame.pointers.append(f"%pointer.{k}")
@@ -54,10 +57,11 @@ def write_step(graph: Graph, plan: Plan) -> Step:
         w.put(f"store ptr {w.arena_at(home)}, ptr %pointer.{k}")
     write_graph(w, frame, graph)
     arena = w.scratch + (ALIGN if w.bounds else 0)
+    arguments += ["%host", "%arena"] if w.library else ["%arena"]
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
     parts = [*_declarations(step), "", print_kernels(w.kernels, w.inlined), STACKS if w.stacks else "", step]
     text = module("\n".join(parts))
-    return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks)
+    return Step(w.kernels, text, plan.constants, arena, w.parallel, w.calls, w.bounds, w.scratch, w.stacks, w.library)
 
 
 def _counts(inputs: int, outputs: int, constants: int) -> list[tuple[str, int]]:
@@ -94,7 +98,9 @@ def _tail(w: Writer) -> list[str]:
         ]
     else:
         lines.append("  ret i64 0")
-    return [*lines, "no.memory:", *free, f"  ret i64 {NO_MEMORY}"] if w.stacks else lines
+    if w.stacks:
+        lines += ["no.memory:", *free, f"  ret i64 {NO_MEMORY}"]
+    return [*lines, "raised:", *free, f"  ret i64 {RAISED}"] if w.library else lines
 
 
 def _declarations(step: str) -> list[str]:

@@ -83,6 +83,8 @@ class Case:
             out.append(np.asarray(array).astype(t.np_dtype))
         if self.op == "power" and dtype[0] == "i":
             out[1] = abs(out[1])  # NumPy refuses negative integer powers
+        if self.op == "searchsorted":
+            out[0].sort()
         return out
 
     def _spread(self, i: int, t: TensorType, rng: np.random.Generator) -> np.ndarray:
@@ -215,6 +217,32 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
         (((4,), (4,)), {"axis": 0}), (((3, 2), (3, 2)), {"axis": 0}), (((2, 3), (2, 3)), {"axis": 1}),
         (((2, 3, 2), (2, 3, 2)), {"axis": 1}), (((0, 2), (0, 2)), {"axis": 0}), (((2, 0), (2, 0)), {"axis": 0}),
         (((1, 3), (1, 3)), {"axis": 0}),
+    ],
+    **{
+        name: [
+            (((5,),), {"axis": 0, "kind": "quicksort"}), (((3, 4),), {"axis": 0, "kind": "stable"}),
+            (((2, 3, 4),), {"axis": 1, "kind": "heapsort"}), (((0, 2),), {"axis": 0, "kind": "quicksort"}),
+            (((2, 0),), {"axis": 0, "kind": "stable"}), (((1,),), {"axis": 0, "kind": "stable"}),
+        ]
+        for name in ("sort", "argsort")
+    },
+    **{
+        name: [
+            (((6,),), {"axis": 0, "kth": (2,)}), (((3, 5),), {"axis": 1, "kth": (0, 3)}),
+            (((4, 2, 3),), {"axis": 0, "kth": (1,)}), (((0, 3),), {"axis": 1, "kth": (1,)}),
+        ]
+        for name in ("partition", "argpartition")
+    },
+    **{
+        name: [
+            (((6,),), {"axis": 0, "ranks": (2,)}), (((3, 5),), {"axis": 1, "ranks": (0, 3)}),
+            (((4, 2, 3),), {"axis": 0, "ranks": (1, 2)}), (((0, 3),), {"axis": 1, "ranks": (1,)}),
+        ]
+        for name in ("ranked", "argranked")
+    },
+    "searchsorted": [
+        (((5,), (3, 2)), {"side": "left"}), (((5,), ()), {"side": "right"}), (((0,), (2,)), {"side": "left"}),
+        (((2, 4), (2, 3)), {"side": "right"}), (((2, 4), (2,)), {"side": "left"}),
     ],
     "agree": [(((), ()), {"problem": "lengths differ"})],
     "bound": [((s,), {"size": n, "axis": 1}) for s, n in (((), 3), ((4,), 1), ((2, 3), 7))],

@@ -402,6 +402,42 @@ class _Maker:
         b = self.of("iuf", low=1)
         self.emit("recur", self.of_type(b.type), b, axis=self.rnd.randrange(len(b.shape)))
 
+    def in_order(self, name: str) -> None:
+        x = self.of("biuf", low=1)
+        self.emit(name, x, axis=self.rnd.randrange(len(x.shape)), kind=self.rnd.choice(["stable", "quicksort"]))
+
+    def op_sort(self) -> None:
+        self.in_order("sort")
+
+    def op_argsort(self) -> None:
+        x = self.of("biuf", low=1)
+        self.emit("argsort", x, axis=self.rnd.randrange(len(x.shape)), kind="stable")
+
+    def by_ranks(self, name: str, ranks: str) -> None:
+        x = self.of("biuf", low=1, least=1)
+        axis = self.rnd.randrange(len(x.shape))
+        some = sorted({self.rnd.randrange(x.shape[axis]) for _ in range(self.rnd.randint(1, 2))})
+        self.emit(name, x, axis=axis, **{ranks: tuple(some)})
+
+    def op_partition(self) -> None:
+        self.by_ranks("partition", "kth")
+
+    def op_argpartition(self) -> None:
+        self.by_ranks("argpartition", "kth")
+
+    def op_ranked(self) -> None:
+        self.by_ranks("ranked", "ranks")
+
+    def op_argranked(self) -> None:
+        self.by_ranks("argranked", "ranks")
+
+    def op_searchsorted(self) -> None:
+        a = self.of("biuf", low=1)
+        a = self.emit("sort", a, axis=len(a.shape) - 1, kind="stable", keep=False)
+        lead = a.shape[:-1]
+        fits = [v for v in self.pool if v.dtype == a.dtype and v.shape[: len(lead)] == lead]
+        self.emit("searchsorted", a, self.rnd.choice(fits), side=self.rnd.choice(["left", "right"]))
+
     def op_bound(self) -> None:
         ints = [v for v in self.pool if v.dtype == "i64"]
         raw = self.rnd.choice(ints) if ints else self.literal(self.rnd.randint(-9, 9), "i64")

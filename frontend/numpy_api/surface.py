@@ -24,8 +24,10 @@ from weft.frontend.numpy_api import (
     norms,
     padding,
     piecewise,
+    quantiles,
     reductions,
     selection,
+    sorting,
     statistics,
 )
 
@@ -50,8 +52,10 @@ __all__ = [
     "norms",
     "padding",
     "piecewise",
+    "quantiles",
     "reductions",
     "selection",
+    "sorting",
     "statistics",
     "ufunc",
     "ufunc_rules",
