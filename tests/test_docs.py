@@ -105,8 +105,8 @@ MISSING = [
     ("histograms", np.histogram),
     ("convolution", lambda x: np.convolve(x, x)),
     ("FFT", np.fft.rfft),
-    ("solving", lambda x: np.linalg.solve(np.outer(x, x), x)),
-    ("factorising", lambda x: np.linalg.cholesky(np.outer(x, x))),
+    ("`np.linalg.eig`", lambda x: np.linalg.eig(np.outer(x, x))),
+    ("`np.unique`", np.unique),
     ("`x[x > 0]`", lambda x: x[x > 0]),
     ("complex", lambda x: x * 1j),
 ]
