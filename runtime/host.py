@@ -53,34 +53,32 @@ def _bound(op: Op) -> _Run:
     """An op on arrays that lie at the addresses which native code gives: operands, then results."""
     kind, attrs, count = op.kind, dict(op.attrs), len(op.operands)
     views = [_view(v) for v in (*op.operands, *op.results)]
-    pointers = ctypes.c_void_p * len(views)
+    read = (ctypes.c_void_p * len(views)).from_address
     into = kind.into if kind.into is not None else _copied(kind.reference)
-    pairs = kind.over
+    pairs, array = kind.over, np.ndarray
 
     def run(addresses: int) -> None:
-        at = pointers.from_address(addresses)
-        arrays = [view(p) for view, p in zip(views, at, strict=True)]
+        at = read(addresses)[:]
+        arrays = [array(dims, dtype, lay(p)) for (dims, dtype, lay), p in zip(views, at, strict=True)]
+        results = arrays[count:]
         for r, p in pairs:
             if at[count + r] == at[p]:
-                arrays[p] = arrays[count + r]
-        into(tuple(arrays[count:]), *arrays[:count], **attrs)
+                arrays[p] = results[r]
+        into(results, *arrays[:count], **attrs)
 
     return run
 
 
-def _view(value: Value) -> Callable[[int | None], np.ndarray]:
-    """Addresses of values of this type as arrays."""
-    dims, dtype, nbytes = value.type.dims, value.type.np_dtype, value.type.nbytes
-    if not nbytes:
-        return lambda address: np.empty(dims, dtype)
-    raw = ctypes.c_char * nbytes
-    return lambda address: np.ndarray(dims, dtype, raw.from_address(address or 0))  # type: ignore[arg-type]
+def _view(value: Value) -> tuple[Any, ...]:
+    """Shape, dtype, and what makes a buffer of an address. Empty arrays need none."""
+    nbytes = value.type.nbytes
+    return value.type.dims, value.type.np_dtype, (ctypes.c_char * nbytes).from_address if nbytes else lambda p: None
 
 
 def _copied(reference: Callable[..., Any]) -> Callable[..., None]:
     """A reference as an `into`."""
 
-    def into(results: tuple[np.ndarray, ...], *operands: np.ndarray, **attrs: Any) -> None:
+    def into(results: Sequence[np.ndarray], *operands: np.ndarray, **attrs: Any) -> None:
         found = reference(*operands, **attrs)
         for result, array in zip(results, found if isinstance(found, tuple) else (found,), strict=True):
             np.copyto(result, array)

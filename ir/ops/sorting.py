@@ -12,7 +12,7 @@ comes first is a convention; that of the stable order here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,16 +118,19 @@ def _still(tangents: Any, y: Any, x: Any, **attrs: Any) -> Any:
 ORDER: dict[str, Any] = {"pull": _nowhere, "push": _still}
 
 
-def _in_place(method: str, argument: str) -> Callable[..., None]:
-    """`x.sort()` in the result, which may be x itself."""
+def _sort_into(results: Sequence[np.ndarray], x: np.ndarray, axis: int, kind: Any) -> None:
+    """In the result, which may be x itself."""
+    y = results[0]
+    if y is not x:
+        y[...] = x
+    y.sort(axis, kind)
 
-    def into(results: tuple[np.ndarray], x: np.ndarray, axis: int, **attrs: Any) -> None:
-        (y,) = results
-        if y is not x:
-            np.copyto(y, x)
-        getattr(y, method)(axis=axis, **{argument: attrs[argument]})
 
-    return into
+def _partition_into(results: Sequence[np.ndarray], x: np.ndarray, axis: int, kth: tuple[int, ...]) -> None:
+    y = results[0]
+    if y is not x:
+        y[...] = x
+    y.partition(kth, axis)
 
 
 argsort: OpDef = library(
@@ -142,7 +145,7 @@ sort: OpDef = library(
     "sort",
     _infer("sort", None),
     lambda x, axis, kind: np.sort(x, axis=axis, kind=kind),
-    into=_in_place("sort", "kind"),
+    into=_sort_into,
     over=((0, 0),),
     batch=_in_lanes("sort"),
     attr_names=("axis", "kind"),
@@ -161,7 +164,7 @@ partition: OpDef = library(
     "partition",
     _infer_partition("partition", None),
     lambda x, axis, kth: np.partition(x, kth, axis=axis),
-    into=_in_place("partition", "kth"),
+    into=_partition_into,
     over=((0, 0),),
     batch=_in_lanes("partition"),
     attr_names=("axis", "kth"),
