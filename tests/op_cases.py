@@ -83,8 +83,8 @@ class Case:
             out.append(np.asarray(array).astype(t.np_dtype))
         if self.op == "power" and dtype[0] == "i":
             out[1] = abs(out[1])  # NumPy refuses negative integer powers
-        if self.op == "searchsorted":
-            out[0].sort()
+        if self.op in ("searchsorted", "binned"):
+            out[self.op == "binned"].sort()
         return out
 
     def _spread(self, i: int, t: TensorType, rng: np.random.Generator) -> np.ndarray:
@@ -258,6 +258,15 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
            (((0, 3, 2),), {"mode": "reduced"})],
     "svd": [(((3, 3),), {"full": True}), (((4, 2),), {"full": False}), (((2, 3),), {"full": False}),
             (((2, 2, 2),), {"full": False}), (((1, 3),), {"full": False})],
+    "correlate": [
+        (((5,), (3,)), {"mode": "valid"}), (((5,), (4,)), {"mode": "same"}), (((4,), (4,)), {"mode": "full"}),
+        (((2, 4), (2, 3)), {"mode": "full"}), (((3,), (1,)), {"mode": "same"}), (((0, 3), (0, 2)), {"mode": "valid"}),
+    ],
+    "histogram": [
+        (((9,),), {"bins": 4, "low": None, "high": None}), (((2, 5),), {"bins": 3, "low": -1.0, "high": 2.0}),
+        (((2, 5),), {"bins": 1, "low": None, "high": None}), (((0,),), {"bins": 2, "low": None, "high": None}),
+    ],
+    "binned": [(((9,), (3,)), {}), (((2, 4), (2, 1)), {}), (((0,), (2,)), {})],
     "svdvals": [(((3, 2),), {}), (((2, 2, 3),), {}), (((1, 1),), {})],
     "agree": [(((), ()), {"problem": "lengths differ"})],
     "bound": [((s,), {"size": n, "axis": 1}) for s, n in (((), 3), ((4,), 1), ((2, 3), 7))],

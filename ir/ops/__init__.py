@@ -2,6 +2,8 @@
 
 from weft.ir.ops import (
     control,
+    correlation,
+    counting,
     elementwise,
     factorisation,
     index,
@@ -23,6 +25,8 @@ from weft.ir.ops import (
 
 __all__ = [
     "control",
+    "correlation",
+    "counting",
     "elementwise",
     "factorisation",
     "index",
