@@ -55,6 +55,8 @@ class Case:
             return int(self.attrs["size"])
         if self.op in INDEXED and 1 <= i <= len(self.attrs["axes"]):
             return self.shapes[0][self.attrs["axes"][i - 1]]
+        if self.op in ("at_ranks", "arg_at_ranks"):
+            return self.shapes[0][-1] if i else None
         if self.op == "agree" or (self.op == "limit" and i == 2):
             return 1 if self.op == "agree" else self.shapes[0][self.attrs["axis"]] + 2
         first = {"dynamic_slice": 1, "dynamic_update": 2, "moving_slice": 1, "moving_update": 2}.get(self.op)
@@ -239,6 +241,10 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
             (((4, 2, 3),), {"axis": 0, "ranks": (1, 2)}), (((0, 3),), {"axis": 1, "ranks": (1,)}),
         ]
         for name in ("ranked", "argranked")
+    },
+    **{
+        name: [(((6,), (2,)), {}), (((2, 4), (2, 3)), {}), (((3,), (0,)), {}), (((0, 2), (0, 1)), {})]
+        for name in ("at_ranks", "arg_at_ranks")
     },
     "searchsorted": [
         (((5,), (3, 2)), {"side": "left"}), (((5,), ()), {"side": "right"}), (((0,), (2,)), {"side": "left"}),

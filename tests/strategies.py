@@ -37,7 +37,7 @@ FLOATS = ("f32", "f64")
 JUMPS = frozenset("""
     floor ceil trunc rint sign floordiv mod fmod argmax argmin heaviside cast less less_equal greater
     greater_equal equal not_equal isinf isnan isfinite signbit copysign
-    argsort argpartition argranked partition searchsorted
+    argsort argpartition argranked arg_at_ranks partition searchsorted
 """.split())
 # Ops that may lose all digits on some arguments (subtraction of near equals, great powers, poles).
 STEEP = frozenset("tan power exp exp2 expm1 sinh cosh cbrt prod reciprocal div log log2 log10 log1p".split())
@@ -432,6 +432,17 @@ class _Maker:
 
     def op_argranked(self) -> None:
         self.by_ranks("argranked", "ranks")
+
+    def by_places(self, name: str) -> None:
+        x = self.of("biuf", low=1, least=1)
+        raw = self.of_type(TensorType("i64", (*x.shape[:-1], self.rnd.randint(1, 2))))
+        self.emit(name, x, self.emit("mod", raw, self.literal(x.shape[-1], "i64"), keep=False))
+
+    def op_at_ranks(self) -> None:
+        self.by_places("at_ranks")
+
+    def op_arg_at_ranks(self) -> None:
+        self.by_places("arg_at_ranks")
 
     def op_searchsorted(self) -> None:
         a = self.of("biuf", low=1)

@@ -124,6 +124,21 @@ def test_quantiles_at_a_traced_place():
     assert weft.compile(lambda x, p: np.percentile(x, p))(x, 25) == np.percentile(x, 25)
 
 
+def test_long_rows():
+    """Partitioned one by one, where others are sorted all at once."""
+    x = np.random.default_rng(6).normal(size=(3, 5001))
+    x[0, ::7] = np.nan
+    for f in (lambda x: np.nanmedian(x, axis=1), lambda x: np.nanquantile(x, [0.1, 0.77], axis=1),
+              lambda x: np.nanpercentile(x, 30.5)):  # fmt: skip
+        np.testing.assert_allclose(weft.compile(f)(x), f(x), rtol=1e-14)
+    gradient = weft.grad(lambda x: np.sum(np.nanquantile(x, 0.3, axis=1) ** 2))(x)
+    t = np.random.default_rng(7).normal(size=x.shape)
+    step = 1e-9
+    f = lambda x: np.sum(np.nanquantile(x, 0.3, axis=1) ** 2)  # noqa: E731
+    np.testing.assert_allclose(np.vdot(gradient, t), (f(x + step * t) - f(x - step * t)) / (2 * step), rtol=1e-5)
+    assert np.count_nonzero(gradient) == 4  # of two rows 0.3 * 5000 is a rank
+
+
 SMOOTH = {
     "sort": lambda x: np.sort(x, axis=0),
     "sort_all": lambda x: np.sort(x * x, axis=None),

@@ -137,6 +137,7 @@ REFUSED = [
     ("argsort", [F], {"axis": 0, "kind": "bubble"}, "is none of"),
     ("partition", [F], {"axis": 0, "kth": (2,)}, "out of range"),
     ("ranked", [F], {"axis": 0, "ranks": ()}, "out of range"),
+    ("at_ranks", [F, F], {}, r"ranks \(i64\)"),
     ("searchsorted", [F, F.with_dims((3,))], {"side": "left"}, "values for each"),
     ("searchsorted", [F, F], {"side": "middle"}, "neither left nor right"),
     ("push", [F], {}, "takes a stack"),

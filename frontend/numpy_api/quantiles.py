@@ -4,7 +4,7 @@
 
 That is the method "linear"; the others have another place, or another t, and are those of Hyndman and Fan, "Sample
 quantiles in statistical packages" (1996), as NumPy has them. Where q is traced, or NaNs are left out, the place is
-known when the code runs, and the elements are all sorted. With a NaN among the elements the result is NaN.
+known when the code runs (`ops.sorting.at_ranks`). With a NaN among the elements the result is NaN.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import numpy as np
 from weft.frontend.errors import UnsupportedError, message
 from weft.frontend.extents import fixed
 from weft.frontend.numpy_api.keywords import NoValue, arrays, kept, normal_axes, takes_out
-from weft.frontend.numpy_api.moves import cut, expanded, gathered, moved, permuted, reshaped
+from weft.frontend.numpy_api.moves import cut, expanded, gathered, joined, moved, permuted, reshaped, spread
 from weft.frontend.numpy_api.nan_reductions import numbers
 from weft.frontend.numpy_api.reductions import masked, total
 from weft.frontend.numpy_api.registry import implements
-from weft.frontend.numpy_api.selection import take_along_axis
 from weft.frontend.numpy_api.statistics import averaged, averaged_in
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.frontend.ufunc import call
@@ -75,13 +74,13 @@ def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool =
     valid = numbers(y)
     if valid is None or not y.shape[-1]:
         return median(a, axis, None, False, keepdims)
-    last = y.ndim - 1
+    last, n = y.ndim - 1, y.shape[-1]
     computed, result = averaged_in(None, y)
-    line = emit(s.sort, y, axis=last, kind="quicksort")
     count = expanded(total(cast(valid, "i64"), (last,)), last)
     low, high = call(np.maximum, call(np.floor_divide, count - 1, 2), 0), call(np.floor_divide, count, 2)
-    high = call(np.minimum, high, y.shape[-1] - 1)
-    middle = [cast(take_along_axis(line, i, last), computed) for i in (low, high)]
+    high = call(np.minimum, high, n - 1)
+    pair = cast(emit(s.at_ranks, y, joined([low, high], last)), computed)
+    middle = [cut(pair, last, slice(k, k + 1)) for k in (0, 1)]
     half = constant(middle[0], 0.5, computed)
     same = call(np.equal, low, high)
     mean = emit(lg.where, same, middle[0], call(np.multiply, call(np.add, *middle), half))
@@ -226,26 +225,26 @@ def _running(y: Tracer, n: int | Tracer, q: Tracer, scale: int, method: str) -> 
         raise UnsupportedError(
             message(f"quantiles of method {method!r} at a traced q can't be traced", [q.value], advice)
         )
-    last = y.ndim - 1
-    line = moved(emit(s.sort, y, axis=last, kind="quicksort"), last, 0)
     part = q if scale == 1 and q.value.type.is_float else call(np.true_divide, q, scale)
-    part = reshaped(part, part.shape + (1,) * last)
+    part = reshaped(part, part.shape + (1,) * (y.ndim - 1))
     end = max(n - 1, 0) if type(n) is int else call(np.maximum, call(np.subtract, n, 1), 0)
     at = call(np.multiply, part, end)
     before = call(np.minimum, call(np.maximum, call(np.floor, at), 0), end)
     t = call(np.subtract, at, before)
     i = cast(before, "i64")
-    places = i, call(np.minimum, call(np.add, i, 1), end)
-    low, high = (_picked(line, place, q.ndim) for place in places)
+    low, high = _picked(y, [i, call(np.minimum, call(np.add, i, 1), end)], q.ndim)
     return _lerp(low, high, t, call(np.greater_equal, t, 0.5))
 
 
-def _picked(line: Tracer, place: Tracer, lead: int) -> Tracer:
-    """line[place[..., j], j] for each j: the leading axes of the places in front."""
-    shape = (*place.shape[:lead], *line.shape[1:])
-    count = int(np.prod(place.shape[:lead], dtype=np.int64))
-    wide = call(np.add, place, full(place, shape, 0, "i64")) if place.shape != shape else place
-    return reshaped(take_along_axis(line, reshaped(wide, (count, *line.shape[1:])), 0), shape)
+def _picked(y: Tracer, places: list[Tracer], lead: int) -> list[Tracer]:
+    """y[j, place[..., j]] for each j, the elements of y[j] in order: the leading axes of the places in front."""
+    last, rest = y.ndim - 1, y.shape[:-1]
+    shape = (*places[0].shape[:lead], *rest)
+    count = int(np.prod(shape[:lead], dtype=np.int64))
+    ranks = [moved(reshaped(spread(place, shape), (count, *rest)), 0, last) for place in places]
+    found = emit(s.at_ranks, y, joined(ranks, last))
+    parts = (cut(found, last, slice(k * count, (k + 1) * count)) for k in range(len(places)))
+    return [reshaped(moved(part, last, 0), shape) for part in parts]
 
 
 @implements(np.quantile)

@@ -3,6 +3,7 @@
     sort(x; axis, kind)             argsort                  the whole order
     partition(x; axis, kth)         argpartition             the elements at ranks kth, smaller ones before each
     ranked(x; axis, ranks)          argranked                those elements alone
+    at_ranks(x, ranks)              arg_at_ranks             likewise, along the last axis, at ranks that the run shows
     searchsorted(a, v; side)                                 where v would be inserted in a, in order
 
 NaNs come last. An order is a permutation p along the axis, y[i] = x[p[i]], and constant but where elements meet. So
@@ -205,6 +206,53 @@ ranked: OpDef = library(
     batch=_in_lanes("ranked"),
     attr_names=("axis", "ranks"),
     **_moves(lambda y, x, axis, ranks: argranked(x, axis=axis, ranks=ranks)),
+)
+
+
+LONG = 1 << 12  # elements of a row that is partitioned by itself, not sorted with all others
+
+
+def _infer_at_ranks(name: str, result: str | None) -> Any:
+    def infer(types: Types, attrs: Any) -> Types:
+        x, ranks = types
+        if x.rank < 1 or ranks.dtype != "i64" or ranks.dims[:-1] != x.dims[:-1] or ranks.rank != x.rank:
+            raise IRTypeError(f"{name} takes rows and ranks (i64) in each, got {x} and {ranks}")
+        if not x.dims[-1] and ranks.size:
+            raise IRTypeError(f"{name}: rows of {x} have no elements")
+        return (ranks.with_dtype(result or x.dtype),)
+
+    return infer
+
+
+def _row_by_row(part: Callable[..., Any], whole: Callable[..., Any], is_order: bool) -> Callable[..., Any]:
+    def reference(x: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+        if x.shape[-1] < LONG or not ranks.size:
+            return np.take_along_axis(whole(x, axis=-1), ranks, -1)
+        out = np.empty(ranks.shape, np.int64 if is_order else x.dtype)
+        for row in np.ndindex(x.shape[:-1]):
+            out[row] = part(x[row], np.unique(ranks[row]))[ranks[row]]
+        return out
+
+    return reference
+
+
+arg_at_ranks: OpDef = library(
+    "arg_at_ranks",
+    _infer_at_ranks("arg_at_ranks", "i64"),
+    _row_by_row(np.argpartition, np.argsort, True),
+    arity=2,
+    pull=lambda g, y, x, ranks: (None, None),
+    push=lambda tangents, y, x, ranks: None,
+    batch=lambda size, lanes, *operands: arg_at_ranks(*in_each(size, lanes, operands)),
+)
+at_ranks: OpDef = library(
+    "at_ranks",
+    _infer_at_ranks("at_ranks", None),
+    _row_by_row(np.partition, np.sort, False),
+    arity=2,
+    pull=lambda g, y, x, ranks: (put_along(g, arg_at_ranks(x, ranks), len(x.shape) - 1, x.shape), None),
+    push=lambda tangents, y, x, ranks: take_along(tangents[0], arg_at_ranks(x, ranks), len(x.shape) - 1),
+    batch=lambda size, lanes, *operands: at_ranks(*in_each(size, lanes, operands)),
 )
 
 
