@@ -1,6 +1,8 @@
 """A whole step as one native function: kernels, products, loops and copies in order, over planned buffers.
 
-    i64 step(ptr args)       args: inputs, outputs, constants, then the arena
+    i64 step(ptr args)       args: inputs, outputs, constants, where there are library ops the host, then the arena
+
+The host is what runs them, i64 host(i64 number, ptr addresses), given by the address of a pointer to it.
 
 It returns 0, or why the step's results are none (`weft.codegen.entry`). Everything that a call needs is in the text,
 so that its object code can be kept on disk and run later by a process that never loads a compiler.
@@ -14,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from weft.codegen.entry import NO_MEMORY, OUT_OF_BOUNDS
+from weft.codegen.entry import NO_MEMORY, OUT_OF_BOUNDS, RAISED
 from weft.codegen.kernel import Kernel
 from weft.codegen.llvm import module, print_kernels
 from weft.codegen.stack_ir import STACKS
@@ -33,8 +35,8 @@ class Step:
     units: the modules that are compiled. whole: gives them as one, to be read. arena: bytes to work in. errors: where
     in them the first index out of bounds is recorded, as number (from 1) of one of `bounds`, and the index. parallel:
     does it use the pool? stacks: does it keep any (to be released by `release`)? calls: what it runs, one line each.
-    sizes: what the last constant has the values of, where there are symbols. threads: it uses the pool where one of
-    these is positive.
+    library: the ops that the host runs, by their numbers. sizes: what the last constant has the values of, where there
+    are symbols. threads: it uses the pool where one of these is positive.
     """
 
     kernels: list[Kernel]
@@ -47,6 +49,7 @@ class Step:
     bounds: list[Op] = field(default_factory=list)
     errors: int = 0
     stacks: bool = False
+    library: list[Op] = field(default_factory=list)
     sizes: list[Dim] = field(default_factory=list)
     threads: list[int | Dim] = field(default_factory=list)
 
@@ -84,14 +87,14 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     if w.sizes:
         arguments.append("%sizes")
         constants.append(np.array([value_of(n) for n in w.sizes], np.int64))
-    arguments.append("%arena")
+    arguments += ["%host", "%arena"] if w.library else ["%arena"]
     step = "\n".join([*_head(w, arguments), *w.lines, *_tail(w), "}"]) + "\n"
     called = "\n".join([*w.functions, step])
     head = [*_declarations(called), "", STACKS if w.stacks else ""]
     made = units(w.kernels, w.inlined, head, called)
     whole = lambda: module("\n".join([*head, print_kernels(w.kernels, w.inlined), called]))  # noqa: E731
     parallel = any(value_of(n) > 0 for n in w.threads)
-    more = (w.calls, w.bounds, w.scratch, w.stacks, w.sizes, w.threads)
+    more = (w.calls, w.bounds, w.scratch, w.stacks, w.library, w.sizes, w.threads)
     return Step(w.kernels, made, whole, constants, arena, parallel, *more)
 
 
@@ -129,7 +132,9 @@ def _tail(w: Writer) -> list[str]:
         ]
     else:
         lines.append("  ret i64 0")
-    return [*lines, "no.memory:", *free, f"  ret i64 {NO_MEMORY}"] if w.stacks else lines
+    if w.stacks:
+        lines += ["no.memory:", *free, f"  ret i64 {NO_MEMORY}"]
+    return [*lines, "raised:", *free, f"  ret i64 {RAISED}"] if w.library else lines
 
 
 def _declarations(step: str) -> list[str]:

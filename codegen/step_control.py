@@ -28,7 +28,7 @@ PTR = TensorType("stack")
 def write_graph(w: Writer, frame: Frame, graph: Graph) -> None:
     """All ops of a graph or region, in order, and the copies at its end."""
     for op in graph.ops:
-        write = _OPS.get(op.kind.name)
+        write = Writer.called_back if op.kind.family == "library" else _OPS.get(op.kind.name)
         if write is None:
             raise ValueError(f"no code for op {op.kind.name} outside a kernel")
         write(w, frame, op)

@@ -80,6 +80,7 @@ class Writer:
         self.inlined: set[str] = set()
         self.functions: list[str] = []  # others that the step calls
         self.bounds: list[Op] = []
+        self.library: list[Op] = []
         self.calls: list[str] = []
         self.scratch = plan.arena
         self.widest = 1
@@ -273,6 +274,18 @@ class Writer:
                      f"i64 {text(k * n)}, i64 {text(m * n)}, i64 0)")  # fmt: skip
         self.threads.append(m * n * k * maximum(groups, 1) - OWN_THREADS)
         self.note(frame, f"gemm {name} {f'{groups} x ' if nb else ''}{m} x {k} x {n}")
+
+    def called_back(self, frame: Frame, op: Op) -> None:
+        """A library op: its number and the addresses of its operands and results are handed to the host."""
+        pointers = [self.pointer(frame, v) for v in (*op.operands, *op.results)]
+        self.pack(pointers)
+        host = self.let("load ptr, ptr %host")
+        bad = self.let(f"call i64 {host}(i64 {len(self.library)}, ptr %pack)")
+        self.library.append(op)
+        (fine,) = self.labels("fine")
+        self.put(f"br i1 {self.let(f'icmp eq i64 {bad}, 0')}, label %{fine}, label %raised")
+        self.label(fine)
+        self.note(frame, f"{op.kind.name} {', '.join(str(v.type) for v in op.operands)}")
 
     def note(self, frame: Frame, text: str) -> None:
         """One line of what the step does."""

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from weft.frontend.errors import ConcretizationError, DTypeError, LeakError, describe, message, type_text
-from weft.frontend.location import InputLocation, here, site_of, user_frame, variable_of
+from weft.frontend.location import InputLocation, here, variable_of
 from weft.frontend.storage import Storage, Written
 from weft.ir.builder import Builder
 from weft.ir.dims import Dim
@@ -241,12 +241,13 @@ class Trace:
         return own
 
     def emit(self, kind: OpDef, operands: Sequence[Value], attrs: Mapping[str, Any]) -> Value:
+        return self.emit_all(kind, operands, attrs)[0]
+
+    def emit_all(self, kind: OpDef, operands: Sequence[Value], attrs: Mapping[str, Any]) -> list[Value]:
         """Append an op at the user's current expression. Raises IRTypeError, or LeakError when it is over."""
         if not self.active:
             raise_leak(operands[0] if operands else None)
-        site = site_of(user_frame(2))
-        location = site.location if site is not None else None
-        return self.builder.emit(kind, operands, attrs, location=location)[0].value
+        return [e.value for e in self.builder.emit(kind, operands, attrs, location=here(4))]
 
     def emit_region(
         self, kind: OpDef, operands: Sequence[Value], attrs: Mapping[str, Any], regions: tuple[Graph, ...],

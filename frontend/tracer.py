@@ -12,7 +12,7 @@ and arithmetic among weak tracers and Python numbers is Python's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -260,15 +260,7 @@ def emit(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
 
 def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
     """As `emit`, of the largest sizes that axes may have: their extents are the caller's business."""
-    trace = innermost(tracers)
-    around = youngest()
-    if around is not None and around.region and around.serial > trace.serial and op not in VIEWS:
-        trace = around  # not before the branch that may not be taken; passes move it out of loops
-    values = [t.value if t.home is trace else read(trace, t) for t in tracers]
-    try:
-        result = trace.emit(op, values, attrs)
-    except IRTypeError as error:
-        raise refused(error, values) from None
+    trace, (result, *_) = _emitted(op, tracers, attrs)
     if op not in VIEWS:
         return Tracer(trace, result)
     base = tracers[0]
@@ -280,6 +272,24 @@ def emit_plain(op: OpDef, *tracers: Tracer, **attrs: Any) -> Tracer:
         if shows_copy(storage.value.type.dims, storage.strides, path):
             return Tracer(trace, result)
     return Tracer(trace, result, None, storage, path)
+
+
+def emit_all(op: OpDef, *tracers: Tracer, **attrs: Any) -> list[Tracer]:
+    """The results of an op that has several, on tracers no extent of which moves. Raises as `emit` does."""
+    trace, results = _emitted(op, tracers, attrs)
+    return [Tracer(trace, r) for r in results]
+
+
+def _emitted(op: OpDef, tracers: Sequence[Tracer], attrs: Mapping[str, Any]) -> tuple[Trace, list[Value]]:
+    trace = innermost(tracers)
+    around = youngest()
+    if around is not None and around.region and around.serial > trace.serial and op not in VIEWS:
+        trace = around  # not before the branch that may not be taken; passes move it out of loops
+    values = [t.value if t.home is trace else read(trace, t) for t in tracers]
+    try:
+        return trace, trace.emit_all(op, values, attrs)
+    except IRTypeError as error:
+        raise refused(error, values) from None
 
 
 def view_before(tracer: Tracer) -> Tracer:
@@ -363,9 +373,7 @@ def as_tracer(x: Any, like: Tracer) -> Tracer:
 
 
 def _holds_tracers(items: Sequence[Any]) -> bool:
-    return any(
-        type(i) is Tracer or (isinstance(i, list | tuple) and _holds_tracers(i)) for i in items
-    )
+    return any(type(i) is Tracer or (isinstance(i, list | tuple) and _holds_tracers(i)) for i in items)
 
 
 def stack(rows: Sequence[Tracer]) -> Tracer:
@@ -415,7 +423,6 @@ def common_dtype(tracers: Sequence[Tracer]) -> np.dtype:
 def _instead(name: str) -> str:
     known = {
         "tolist": "Return the array from the traced function and call .tolist() outside.",
-        "sort": "np.sort comes later.",
         "flat": "Use x.reshape(-1).",
         "resize": "Write np.resize(x, shape): an array keeps its size.",
     }

@@ -16,8 +16,8 @@ def interpret(graph: Graph, arguments: Sequence[Any], *, check: bool = False) ->
     """Run `graph` on arrays and return its outputs as arrays (views of arguments where an op gives views).
 
     An array is let go after its last use. With `check`, every result is compared with its type. Raises
-    TypeError when an argument's dtype or shape is not the input's, or (with `check`) a result's, and IndexError
-    when an index is out of bounds (see `weft.ir.ops.update`).
+    TypeError when an argument's dtype or shape is not the input's, or (with `check`) a result's, IndexError
+    when an index is out of bounds (see `weft.ir.ops.update`), and what NumPy raises of values: LinAlgError.
     """
     if len(arguments) != len(graph.inputs):
         raise TypeError(f"{graph.name} takes {len(graph.inputs)} arguments, got {len(arguments)}")
@@ -49,7 +49,7 @@ def _apply(op: Op, operands: list[np.ndarray], check: bool) -> Sequence[Any]:
         return run(op, operands, check)
     try:
         out = op.kind.reference(*operands, **op.attrs)
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         if op.location is not None:
             error.add_note(f"at {op.location}")
         raise

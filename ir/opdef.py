@@ -17,6 +17,8 @@ op's own tests. Derivative rules are calculus on `Expr` handles; engines do the 
 
 So is the op on many lanes at once, `batch(size, lanes, *operands, **attrs)`: operand i has one more axis of `size`, in
 front, where lanes[i] is true, and at least one has; so have all results. (What has regions is `weft.passes.batch`'s.)
+
+Ops of the family "library" are their references in compiled code too: it calls them (`weft.ir.ops.library`).
 """
 
 from __future__ import annotations
@@ -46,13 +48,14 @@ class OpDef:
     """Definition of an op.
 
     name: its spelling in the text. family: what passes and code generation may assume ("elementwise",
-    "reduce", "movement", "index", "dot", "source", "control", "stack"). infer(types, attrs) -> result types;
+    "reduce", "movement", "index", "dot", "source", "control", "stack", "library"). infer(types, attrs) -> result types;
     where `regions` names the graphs that the op holds, infer(types, attrs, regions).
     reference(*arrays, **attrs) -> array: what it means. numpy: the NumPy functions that it is.
     scalar: elementwise body over a, b, c (or a callable of the operand dtype that gives it).
     pull, pull_into, push, linear: derivative, batch: on many lanes, see the module. domain: (low, high) of test
     samples, one per operand or one for all. dtypes: kinds of operand that it takes, letters of "b" bool, "i", "u", "f".
     optional: attributes that it may have besides `attr_names`.
+    into, over, harmless: of library ops, see `weft.ir.ops.library`.
     """
 
     name: str
@@ -72,6 +75,9 @@ class OpDef:
     attr_names: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    into: Callable[..., None] | None = None
+    over: tuple[tuple[int, int], ...] = ()
+    harmless: Callable[..., Sequence[Any]] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any:

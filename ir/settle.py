@@ -21,6 +21,11 @@ def signature(graph: Graph, at: Evaluate) -> Graph:
     return _settled(graph, at, lambda op: False)
 
 
+def settle_op(op: Op, at: Evaluate) -> Op:
+    """An op whose sizes are all numbers, of values of its own."""
+    return settle(Graph("", tuple(dict.fromkeys(op.operands)), (op,), op.results), at).ops[0]
+
+
 def settle_attr(x: Any, at: Evaluate) -> Any:
     """An attribute, or a part of one."""
     if isinstance(x, Dim):

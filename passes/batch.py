@@ -102,7 +102,9 @@ class Lanes:
                 masked_write(op, self)
             elif op.kind in PROMISES and self.mask is not None:
                 self._promise(op)
-            elif any(v in self.plan.lanes for v in op.operands):
+            elif op.kind.harmless is not None and self.mask is not None and not self._has_lanes(op):
+                self.bind(op, self.build.emit(op.kind, [x.value for x in self.operands(op)], op.attrs))
+            elif self._has_lanes(op):
                 self.bind(op, self._emit(op, [v in self.plan.lanes for v in op.operands], self.operands(op)))
                 if op.kind.family == "movement" and self.safe.issuperset(op.operands):
                     self.safe.add(op.result)
@@ -113,12 +115,24 @@ class Lanes:
     def operands(self, op: Op) -> list[Expr]:
         """An op's operands; places that are another lane's and may be anywhere are 0."""
         found = [self.of(v) for v in op.operands]
+        if self.mask is not None and op.kind.harmless is not None:
+            pairs = zip(op.operands, found, op.kind.harmless(*found), strict=True)
+            return [x if x is safe else self._where_it_counts(v, x, safe) for v, x, safe in pairs]
         if self.mask is not None and op.kind in PLACES:
             for i in range(len(found))[PLACES[op.kind]]:
                 v = op.operands[i]
                 if v in self.plan.lanes and v not in self.safe:
                     found[i] = self.chosen(self.mask, found[i], found[i].const(0), no_lane=False)
         return found
+
+    def _has_lanes(self, op: Op) -> bool:
+        return any(v in self.plan.lanes for v in op.operands)
+
+    def _where_it_counts(self, value: Value, x: Expr, safe: Expr) -> Expr:
+        """An operand, and in lanes that don't count one that raises no error; what all share counts if a lane does."""
+        assert self.mask is not None
+        own = value in self.plan.lanes
+        return self.chosen(self.mask if own else any_(self.mask, axes=(0,)), x, safe, own, own)
 
     def of(self, value: Value) -> Expr:
         return Expr(self.env[value], self.build)
@@ -151,7 +165,7 @@ class Lanes:
 
     def chosen(self, mask: Expr, yes: Expr, no: Expr, yes_lane: bool = True, no_lane: bool = True) -> Expr:
         """`yes` in the lanes of `mask`, `no` in the others."""
-        found: Expr = where(*aligned((True, yes_lane, no_lane), (mask, yes, no)))
+        found: Expr = where(*aligned((bool(mask.shape), yes_lane, no_lane), (mask, yes, no)))
         return found
 
     def _emit(self, op: Op, lanes: Sequence[bool], operands: Sequence[Expr]) -> Sequence[Expr]:

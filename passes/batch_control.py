@@ -53,7 +53,7 @@ def run_regions(op: Op, lanes: Lanes) -> None:
 
 
 def _counts_lanes(*regions: Graph) -> bool:
-    return any(op.kind in MASKED for region in regions for op in region.walk())
+    return any(op.kind in MASKED or op.kind.harmless is not None for region in regions for op in region.walk())
 
 
 def _given(op: Op, lanes: Lanes) -> list[Expr]:

@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Value
 from weft.ir.ops.linalg import free_axes
 from weft.ir.space import is_relabel
@@ -218,7 +219,7 @@ def _flipped(ctx: Rewriter, made: Value, places: Sequence[int], along: Sequence[
     if any(s != side for s, _ in at) or any(s == side for s, _ in by):
         return None
     g, w = operands[side], operands[1 - side]
-    if size > MORE * made.type.size:  # few places, many of them outside
+    if value_of(size) > MORE * value_of(made.type.size):  # few places, many of them outside
         return None
     margin = [0] * len(g.shape)
     for (_, a), k in zip(at, along, strict=True):

@@ -74,8 +74,10 @@ class _Tangents:
         moved: Sequence[Expr | None]
         if kind is pop:
             moved = kind.push(given, results, *operands, **op.attrs) if kind.push is not None else ()
-        elif op.result not in self.active:
+        elif not any(r in self.active for r in op.results):
             return
+        elif kind.push is not None and len(results) > 1:
+            moved = kind.push(given, results, *operands, **op.attrs)
         elif kind.push is not None:
             moved = [kind.push(given, results[0], *operands, **op.attrs)]
         elif kind.family == "elementwise" and kind.name != "cast":

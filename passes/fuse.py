@@ -36,7 +36,7 @@ WINDOW_READS = frozenset(READER.values())
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 MOST_SIBLINGS = 16  # groups, the latest, that are tried for one because they read the same value
 ALONE = frozenset({"call", "reshape"})
-ALONE_FAMILIES = frozenset({"control", "stack"})
+ALONE_FAMILIES = frozenset({"control", "stack", "library"})
 BLAS = frozenset({"f32", "f64"})
 
 

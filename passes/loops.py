@@ -141,7 +141,7 @@ def _leaving(region: Graph, constants: Sequence[Value], sure: bool) -> set[Op]:
 
 def _may_fail(op: Op) -> bool:
     inside = (inner for region in op.regions for inner in region.walk())
-    return op.kind.name in MAY_FAIL or any(inner.kind.name in MAY_FAIL for inner in inside)
+    return any(o.kind.name in MAY_FAIL or o.kind.harmless is not None for o in (op, *inside))
 
 
 def _with_what_they_read(region: Graph, left: set[Op]) -> list[Op]:

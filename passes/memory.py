@@ -55,6 +55,7 @@ class Planner:
             self.last.update({self.root(v): i for v in op.operands})
         self.last.update({self.root(v): len(graph.ops) for v in graph.outputs})
         self.safe = {op: in_place(op.regions[0]) for op in graph.ops if op.kind.name == "call"}
+        self.safe.update((op, set(op.kind.over)) for op in graph.ops if op.kind.over)
 
     # ---- what holds of values --------------------------------------------------------------------------
 
@@ -141,15 +142,17 @@ class Planner:
             r: i
             for i, op in enumerate(self.graph.ops)
             for o, r in enumerate(op.results)
-            if op.kind.name in ("call", "dot") and r not in self.wish
+            if _writes_anywhere(op) and r not in self.wish
             if not any(q == o and self.passes_on(i, p) for q, p in self._rewrites(op))
         }
         for v, where in memory_stacks.rooms(self.graph, made, self.last).items():
             self.rooms[v] = self.record(*where)
 
     def _rewrites(self, op: Op) -> set[tuple[int, int]]:
-        """Pairs (result, operand) of a kernel: the result is the operand with a part written anew, in place."""
-        return writes(op.regions[0]) & self.safe[op] if op in self.safe else set()
+        """Pairs (result, operand) of a kernel: the result is the operand with a part written anew, in place. Of a
+        library op: the result is best made where the operand is."""
+        safe = self.safe.get(op, set())
+        return safe & writes(op.regions[0]) if op.kind.name == "call" else safe
 
     def _op(self, i: int, op: Op) -> None:
         place = self.plan.place
@@ -227,7 +230,7 @@ class Planner:
         if wish is None and op.kind is pop and not is_small(r) and memory_stacks.stays(self.graph, op):
             return self.record(op, o)
         fits = [p for q, p in sorted(safe) if q == o and self.passes_on(i, p) and p not in shared.values()]
-        if is_small(r) and not (wish is not None and wish.kind == "output" and op.kind.name in ("call", "dot")):
+        if is_small(r) and not (wish is not None and wish.kind == "output" and _writes_anywhere(op)):
             kinds = {"slot"} if not same(r.type.size, 1) else set()
         elif wish is not None and wish.kind == "output":
             return self._output(i, op, o, wish, fits, safe, shared)
@@ -307,6 +310,11 @@ class Planner:
             v = self.graph.outputs[j]
             self.plan.outputs[j] = self.pointer(v.type.nbytes, favourites[j].at)
             self.plan.copies.append((self.plan.outputs[j], v))
+
+
+def _writes_anywhere(op: Op) -> bool:
+    """Does it leave its results where it is told to?"""
+    return op.kind.name in ("call", "dot") or op.kind.family == "library"
 
 
 def plan(graph: Graph, donated: Collection[int | tuple[int, int]] = ()) -> Plan:

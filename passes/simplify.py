@@ -105,7 +105,7 @@ class Rewriter:
         return result
 
     def _fold(self, kind: OpDef, operands: tuple[Value, ...], attrs: Mapping[str, Any]) -> Value | None:
-        if not operands or kind.name in MAY_RAISE:
+        if not operands or kind.name in MAY_RAISE or kind.family == "library":
             return None
         makers = [self.producer.get(v) for v in operands]
         if any(m is None or m.kind.name != "constant" for m in makers):

@@ -31,7 +31,7 @@ from weft.ir.types import NAMES
 
 MOST_ONCE = 12  # ops that are computed again for a reader
 MOST_ALL = 48  # for all readers of an array
-BUFFERS = frozenset({"control", "stack", "dot", "source"})  # families whose results are buffers, or cost nothing
+BUFFERS = frozenset({"control", "stack", "dot", "library", "source"})  # whose results are buffers, or cost nothing
 LEFT = object()  # the fill of an operand that needs none
 
 

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, TUPLE_ITEMS
+from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, RAISED, TUPLE_ITEMS
 from weft.codegen.step import Step
 from weft.ir.boundary import Boundary
 from weft.ir.dims import evaluator, value_of
 from weft.ir.graph import Graph
 from weft.ir.ops.moving import disagreement
-from weft.ir.settle import signature
+from weft.ir.settle import settle_op, signature
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 from weft.runtime.direct import direct, enter, supported
+from weft.runtime.host import Host
 
 ALIGN = 64
 NOTHING = np.empty(1, np.uint8)
@@ -99,13 +100,15 @@ class Executable:
         settled = signature(graph, evaluate) if step.sizes else graph
         self._settled = settled
         self._written = set(taken.values())
-        slots = len(graph.inputs) + len(graph.outputs) + len(step.constants) + 1
+        library_ops = [settle_op(op, evaluate) for op in step.library] if step.sizes else step.library
+        self._host = Host(library_ops) if library_ops else None
+        self._constants = [*step.constants, *([self._host.pointer] if self._host else [])]
+        slots = len(graph.inputs) + len(graph.outputs) + len(self._constants) + 1
         self._enter = _entry(library, len(graph.inputs), slots, self._written)
         self._positions = range(len(graph.outputs))
         self._step = step
         self._outputs = [(v.type.np_dtype, v.type.dims) for v in settled.outputs]
         self._taken = dict(taken)
-        self._constants = step.constants
         sizes = [v.type.nbytes for v in settled.outputs]
         self._kept: list[list[np.ndarray] | None] = [[] if n >= REUSE else None for n in sizes]
         self._flags = [np.empty(dims, dtype).flags.num if n >= REUSE else 0
@@ -135,8 +138,8 @@ class Executable:
         """Run the step.
 
         A non-contiguous or misaligned argument is copied first. Donated arguments are overwritten. Raises
-        IndexError when an index was out of bounds, ValueError when lengths did not agree, and MemoryError when there is
-        none left for a loop's stack.
+        IndexError when an index was out of bounds, ValueError when lengths did not agree, MemoryError when there is
+        none left for a loop's stack, and what a library op raises.
         """
         taken = self._taken
         if taken:
@@ -172,6 +175,9 @@ class Executable:
         return direct(self._settled, boundary, taken, step, self._constants, (arena, self._errors), self._raise, self)
 
     def _raise(self, end: int, number: int, index: int) -> None:
+        if end == RAISED:
+            assert self._host is not None
+            raise self._host.error()
         if end != OUT_OF_BOUNDS:
             raise MemoryError("no memory for what a loop keeps for its gradient")
         bound = self._bounds[number - 1]

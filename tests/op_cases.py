@@ -55,6 +55,8 @@ class Case:
             return int(self.attrs["size"])
         if self.op in INDEXED and 1 <= i <= len(self.attrs["axes"]):
             return self.shapes[0][self.attrs["axes"][i - 1]]
+        if self.op in ("at_ranks", "arg_at_ranks"):
+            return self.shapes[0][-1] if i else None
         if self.op == "agree" or (self.op == "limit" and i == 2):
             return 1 if self.op == "agree" else self.shapes[0][self.attrs["axis"]] + 2
         first = {"dynamic_slice": 1, "dynamic_update": 2, "moving_slice": 1, "moving_update": 2}.get(self.op)
@@ -83,6 +85,8 @@ class Case:
             out.append(np.asarray(array).astype(t.np_dtype))
         if self.op == "power" and dtype[0] == "i":
             out[1] = abs(out[1])  # NumPy refuses negative integer powers
+        if self.op in ("searchsorted", "binned"):
+            out[self.op == "binned"].sort()
         return out
 
     def _spread(self, i: int, t: TensorType, rng: np.random.Generator) -> np.ndarray:
@@ -227,6 +231,60 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
         (((2, 3, 2), (2, 3, 2)), {"axis": 1}), (((0, 2), (0, 2)), {"axis": 0}), (((2, 0), (2, 0)), {"axis": 0}),
         (((1, 3), (1, 3)), {"axis": 0}),
     ],
+    **{
+        name: [
+            (((5,),), {"axis": 0, "kind": "quicksort"}), (((3, 4),), {"axis": 0, "kind": "stable"}),
+            (((2, 3, 4),), {"axis": 1, "kind": "heapsort"}), (((0, 2),), {"axis": 0, "kind": "quicksort"}),
+            (((2, 0),), {"axis": 0, "kind": "stable"}), (((1,),), {"axis": 0, "kind": "stable"}),
+        ]
+        for name in ("sort", "argsort")
+    },
+    **{
+        name: [
+            (((6,),), {"axis": 0, "kth": (2,)}), (((3, 5),), {"axis": 1, "kth": (0, 3)}),
+            (((4, 2, 3),), {"axis": 0, "kth": (1,)}), (((0, 3),), {"axis": 1, "kth": (1,)}),
+        ]
+        for name in ("partition", "argpartition")
+    },
+    **{
+        name: [
+            (((6,),), {"axis": 0, "ranks": (2,)}), (((3, 5),), {"axis": 1, "ranks": (0, 3)}),
+            (((4, 2, 3),), {"axis": 0, "ranks": (1, 2)}), (((0, 3),), {"axis": 1, "ranks": (1,)}),
+        ]
+        for name in ("ranked", "argranked")
+    },
+    **{
+        name: [(((6,), (2,)), {}), (((2, 4), (2, 3)), {}), (((3,), (0,)), {}), (((0, 2), (0, 1)), {})]
+        for name in ("at_ranks", "arg_at_ranks")
+    },
+    "searchsorted": [
+        (((5,), (3, 2)), {"side": "left"}), (((5,), ()), {"side": "right"}), (((0,), (2,)), {"side": "left"}),
+        (((2, 4), (2, 3)), {"side": "right"}), (((2, 4), (2,)), {"side": "left"}),
+    ],
+    **{name: [(((3, 3),), {}), (((2, 2, 2),), {}), (((1, 1),), {}), (((0, 0),), {}), (((0, 2, 2),), {})]
+       for name in ("inv", "det", "slogdet")},
+    "solve": [(((3, 3), (3, 2)), {}), (((2, 2, 2), (2, 2, 1)), {}), (((2, 2), (2, 0)), {}), (((0, 0), (0, 2)), {})],
+    "pinv": [(((3, 2),), {"rcond": 1e-15}), (((2, 3),), {"rcond": 1e-15}), (((2, 2, 2),), {"rcond": 0.0}),
+             (((2, 0),), {"rcond": 1e-15})],
+    "lstsq": [(((4, 2), (4, 3)), {"rcond": None}), (((2, 3), (2, 1)), {"rcond": -1.0}),
+              (((2, 3, 2), (2, 3, 2)), {"rcond": 1e-10})],
+    "eigh": [(((3, 3),), {"uplo": "L"}), (((2, 3, 3),), {"uplo": "U"}), (((1, 1),), {"uplo": "L"})],
+    "eigvalsh": [(((3, 3),), {"uplo": "U"}), (((2, 2, 2),), {"uplo": "L"})],
+    "qr": [(((3, 3),), {"mode": "reduced"}), (((4, 2),), {"mode": "reduced"}), (((2, 4),), {"mode": "reduced"}),
+           (((2, 3, 2),), {"mode": "r"}), (((2, 3),), {"mode": "r"}), (((2, 3),), {"mode": "complete"}),
+           (((0, 3, 2),), {"mode": "reduced"})],
+    "svd": [(((3, 3),), {"full": True}), (((4, 2),), {"full": False}), (((2, 3),), {"full": False}),
+            (((2, 2, 2),), {"full": False}), (((1, 3),), {"full": False})],
+    "correlate": [
+        (((5,), (3,)), {"mode": "valid"}), (((5,), (4,)), {"mode": "same"}), (((4,), (4,)), {"mode": "full"}),
+        (((2, 4), (2, 3)), {"mode": "full"}), (((3,), (1,)), {"mode": "same"}), (((0, 3), (0, 2)), {"mode": "valid"}),
+    ],
+    "histogram": [
+        (((9,),), {"bins": 4, "low": None, "high": None}), (((2, 5),), {"bins": 3, "low": -1.0, "high": 2.0}),
+        (((2, 5),), {"bins": 1, "low": None, "high": None}), (((0,),), {"bins": 2, "low": None, "high": None}),
+    ],
+    "binned": [(((9,), (3,)), {}), (((2, 4), (2, 1)), {}), (((0,), (2,)), {})],
+    "svdvals": [(((3, 2),), {}), (((2, 2, 3),), {}), (((1, 1),), {})],
     "agree": [(((), ()), {"problem": "lengths differ"})],
     "bound": [((s,), {"size": n, "axis": 1}) for s, n in (((), 3), ((4,), 1), ((2, 3), 7))],
     "dot": [
@@ -261,6 +319,9 @@ VALUES = [
     Case("fmax", ((3,), ()), values=[0.0, 1.0, -1.0], domain=(0.0, 0.0)),
     Case("fmin", ((3,), ()), values=[0.0, 1.0, -1.0], domain=(0.0, 0.0)),
     Case("abs", ((3,),), values=[0.0, 1.0, -1.0]),
+    Case("cholesky", ((3, 3),), {"upper": False}, values=[[4.0, 1.0, 7.0], [0.5, 3.0, 7.0], [-1.0, 0.25, 5.0]]),
+    Case("cholesky", ((3, 3),), {"upper": True}, values=[[4.0, 0.5, -1.0], [7.0, 3.0, 0.25], [7.0, 7.0, 5.0]]),
+    Case("cholesky", ((2, 2, 2),), {"upper": False}, values=[[[4.0, 0.0], [0.5, 3.0]], [[2.0, 0.0], [1.0, 3.0]]]),
     Case("power", ((3,), ()), values=[0.5, 1.0, 2.0], domain=(3.0, 3.0)),
     Case("power", ((3,), ()), values=[0.5, 1.0, 2.0], domain=(0.0, 0.0)),
 ]

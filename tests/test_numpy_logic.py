@@ -186,8 +186,6 @@ REFUSED = {
     "interp_rank": (lambda x: np.interp(x, x, x), ValueError, "must be 1-D sequences"),
     "interp_empty": (lambda x: np.interp(x, [], []), ValueError, "array of sample points is empty"),
     "min_scalar": (lambda x: np.min_scalar_type(np.sum(x)), errors.ConcretizationError, "min_scalar_type"),
-    "searchsorted": (lambda x: np.searchsorted(x[0], x), errors.UnsupportedError, "np.searchsorted can't be traced"),
-    "histogram": (lambda x: np.histogram(x), errors.UnsupportedError, "np.histogram can't be traced"),
     "i0": (lambda x: np.i0(x), errors.UnsupportedError, "np.i0 can't be traced"),
 }
 

@@ -244,7 +244,6 @@ REFUSED = {
     "ddof": (lambda x: np.var(x, ddof=1, correction=1), ValueError, "can't be provided simultaneously"),
     "nanmean_int": (lambda x: np.nanmean(x, dtype=int), TypeError, "dtype must be inexact"),
     "nanargmax": (lambda x: np.nanargmax(x, axis=1), errors.UnsupportedError, r"np.where\(np.isnan\(x\), -np.inf"),
-    "median": (lambda x: np.median(x), errors.UnsupportedError, "np.median can't be traced"),
     "weights": (lambda x: np.average(x, weights=[1.0, 2.0]), TypeError, "Axis must be specified when shapes"),
     "weights_shape": (lambda x: np.average(x, 0, weights=[1.0] * 3), ValueError, "Shape of weights must be consistent"),
     "cov": (lambda x: np.cov(x[None]), ValueError, "at most 2 dimensions"),

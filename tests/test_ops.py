@@ -10,7 +10,7 @@ from weft.ir import BY_NUMPY, NAMES, REGISTRY, IRTypeError, TensorType
 from weft.ir.interpret import interpret
 from weft.ir.verify import verify
 
-FAMILIES = {"elementwise", "reduce", "movement", "index", "dot", "source", "control", "stack"}
+FAMILIES = {"elementwise", "reduce", "movement", "index", "dot", "source", "control", "stack", "library"}
 FLOAT_OPS = [k for k in REGISTRY.values() if "f" in k.dtypes and k.arity and k.family != "control"]
 
 
@@ -133,6 +133,13 @@ REFUSED = [
     ("dynamic_update", [F, F.with_dims((3, 1)), *[TensorType("i64")] * 2], {}, "does not fit"),
     ("bound", [TensorType("i32")], {"size": 1, "axis": 0}, "must be i64"),
     ("bound", [TensorType("i64")], {"size": -1, "axis": 0}, "no index fits"),
+    ("sort", [F], {"axis": 2, "kind": "stable"}, "out of range"),
+    ("argsort", [F], {"axis": 0, "kind": "bubble"}, "is none of"),
+    ("partition", [F], {"axis": 0, "kth": (2,)}, "out of range"),
+    ("ranked", [F], {"axis": 0, "ranks": ()}, "out of range"),
+    ("at_ranks", [F, F], {}, r"ranks \(i64\)"),
+    ("searchsorted", [F, F.with_dims((3,))], {"side": "left"}, "values for each"),
+    ("searchsorted", [F, F], {"side": "middle"}, "neither left nor right"),
     ("push", [F], {}, "takes a stack"),
     ("push", [TensorType("stack"), TensorType("stack")], {}, "takes a stack and arrays"),
     ("pop", [F], {"types": ("f32",)}, "takes a stack"),

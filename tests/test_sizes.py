@@ -135,6 +135,8 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], Inputs]] = {
         lambda x, k: weft.grad(lambda x, k: np.sum(convolved(x, k) ** 2), argnums=(0, 1))(x, k),
         lambda rng, n: (rng.normal(size=(min(n, 40), 10, 10, 2)), rng.normal(size=(3, 3, 2, 3))),
     ),
+    "sorted": (lambda x: (np.sort(x, axis=0), np.argsort(x[:, 0]), np.median(x, axis=1)), matrix),
+    "solved": (lambda x: np.linalg.solve(x.T @ x + np.eye(5), x.T), matrix),
     "products": (lambda x: np.einsum("ij,ik->jk", x, x) + np.tensordot(x, x, (0, 0)), matrix),
     "integers": (lambda x: ((x * 10).astype(np.int32) // 3, (x > 0).sum(axis=0), np.any(x > 2, axis=1)), matrix),
 }  # fmt: skip

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend.errors import ShapeError, UnsupportedError, message
+from weft.frontend.errors import ShapeError, message
 from weft.frontend.numpy_api.diagonals import diagonal
 from weft.frontend.numpy_api.keywords import arrays, normal_axis, takes_out, wanted_dtype
+from weft.frontend.numpy_api.linear_systems import inv
 from weft.frontend.numpy_api.moves import cut, expanded, flat, iota, joined, moved, reshaped, spread
 from weft.frontend.numpy_api.reductions import accumulator, total
 from weft.frontend.numpy_api.registry import implements, method
@@ -194,14 +195,13 @@ def matrix_trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tracer:
 
 @implements(np.linalg.matrix_power)
 def matrix_power(a: Any, n: Any) -> Tracer:
-    """By repeated squaring. Raises ShapeError, and UnsupportedError for negative powers."""
+    """By repeated squaring, of the inverse where n is negative. Raises ShapeError."""
     (x,) = arrays(a)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(message("takes square matrices, in the last two axes", [x.value]))
     power = operator.index(n)
     if power < 0:
-        advice = "Inverses come later: np.linalg.inv can't be traced yet."
-        raise UnsupportedError(message("takes no negative powers (yet)", [x.value], advice))
+        x, power = inv(x), -power
     if power == 0:
         n = x.shape[-1]
         one = emit(ops.logic.equal, iota(x, n, 0, 2), iota(x, n, 1, 2))

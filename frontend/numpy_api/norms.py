@@ -2,8 +2,8 @@
 
     ord     None, 2     1        inf       -inf      0            p
     vector  √Σx²        Σ|x|     max|x|    min|x|    Σ[x ≠ 0]     (Σ|x|^p)^(1/p)
-    matrix  "fro" √Σx²; 1, -1 the extremum of the columns' sums of |x|; inf, -inf of the rows'. 2, -2 and "nuc"
-            need singular values, and come later.
+    matrix  "fro" √Σx²; 1, -1 the extremum of the columns' sums of |x|; inf, -inf of the rows'; 2, -2 and "nuc"
+            the largest of the singular values, the smallest, and their sum
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from weft.frontend.errors import ShapeError, UnsupportedError, message
-from weft.frontend.numpy_api.keywords import arrays, normal_axes, normal_axis
+from weft.frontend.errors import ShapeError, message
+from weft.frontend.numpy_api.factorisations import svdvals
+from weft.frontend.numpy_api.keywords import arrays, kept, normal_axes, normal_axis
+from weft.frontend.numpy_api.moves import permuted
 from weft.frontend.numpy_api.reductions import max_, min_, total
 from weft.frontend.numpy_api.registry import implements
 from weft.frontend.tracer import Tracer, cast, emit
@@ -85,12 +87,22 @@ def _inverse(ord: Any, x: Tracer) -> float:
     return float(np.reciprocal(ord, dtype=x.dtype))
 
 
+def _spectral_norm(x: Tracer, ord: Any, row: int, column: int, keepdims: bool) -> Tracer:
+    rest = [i for i in range(x.ndim) if i not in (row, column)]
+    s = svdvals(permuted(x, (*rest, row, column)))
+    last = (s.ndim - 1,)
+    if ord == "nuc":
+        result = total(s, last)
+    else:
+        result = max_(s, last, initial=0) if ord == 2 else min_(s, last)
+    return kept(result, x, (row, column), keepdims)
+
+
 def _matrix_norm(x: Tracer, ord: Any, row: int, column: int, keepdims: bool) -> Tracer:
     if ord is None or ord in ("fro", "f"):
         return _euclidean(x, (row, column), keepdims)
     if ord in (2, -2, "nuc"):
-        text = f"the matrix norm of order {ord!r} needs singular values"
-        raise UnsupportedError(message(text, [x.value], "np.linalg.norm(x), the Frobenius norm, can be traced."))
+        return _spectral_norm(x, ord, row, column, keepdims)
     if ord not in (1, -1, math.inf, -math.inf):
         raise ValueError(message("Invalid norm order for matrices", [x.value]))
     added, compared = (row, column) if abs(ord) == 1 else (column, row)
