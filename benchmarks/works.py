@@ -79,7 +79,7 @@ WORKS = (
     *_reductions(),
     Work("pairwise", "squared distances, 1024 and 1024 points in 16", inputs.arrays(x=(1024, 16), y=(1024, 16)), True),
     Work("outer", "1 / (1 + (x + y)^2) of all pairs, 4096 and 2048", inputs.arrays(x=(4096,), y=(2048,)), True),
-    Work("copy", "a copy of 56 MB", inputs.arrays(x=(14 << 20,)), moved=2 * (14 << 22)),
+    Work("copy", "a copy of 32 MB", inputs.arrays(x=(8 << 20,)), moved=2 * (8 << 22)),
     Work("adam", "Adam update, 4M, donated", inputs.update([(MILLIONS,)]), True, 7 * 4 * MILLIONS),
     Work("adam-list", "Adam update, 40 arrays", inputs.update(inputs.FORTY), True, 7 * 4 * inputs.FORTY_SIZE),
     Work("momentum", "momentum update, 4M, donated", inputs.update([(MILLIONS,)]), True, 5 * 4 * MILLIONS),
