@@ -11,9 +11,12 @@ from benchmarks.works import HEADS
 
 
 def convolve(x: Any, w: Any) -> Any:
-    """x: (batch, height, width, channels); w: (3, 3, channels, channels of the result)."""
-    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[:2], axis=(1, 2))
-    return np.tensordot(windows, w, axes=((3, 4, 5), (2, 0, 1)))
+    """x: (batch, height, width, channels); w: (3, 3, channels, channels of the result).
+
+    A product for each of w's nine places. The one product of all windows has nine times the data to move.
+    """
+    height, width = x.shape[1] - 2, x.shape[2] - 2
+    return sum(x[:, i : i + height, j : j + width] @ w[i, j] for i in range(3) for j in range(3))
 
 
 def halve(x: Any) -> Any:

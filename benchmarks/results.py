@@ -84,6 +84,14 @@ class Measured:
             return False if weft.note.startswith(("refused", "failed")) else None
         return None if self.relative is None else self.relative <= 1 and not weft.compiles
 
+    @property
+    def near(self) -> bool:
+        """Missed by less than the samples spread: it may be met in another run."""
+        ours, best = self.ours, self.best
+        if self.met is not False or self.relative is None or ours is None or ours.compiles:
+            return False
+        return self.relative <= 1 + ours.spread + (best.spread if best and self.row.limit is None else 0.0)
+
     def rate(self, moved: int) -> float | None:
         """Bytes per second of weft, of a work that has to move so many."""
         return moved / self.ours.median if moved and self.ours else None

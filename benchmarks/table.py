@@ -85,7 +85,10 @@ def _line(row: Row, r: Result, best: Result | None) -> str:
 
 
 def summary(all_measured: Sequence[Measured]) -> str:
-    """A line per row: weft, the best peer, their ratio, the promise, and whether it is kept."""
+    """A line per row: weft, the best peer, their ratio, the promise, and whether it is kept.
+
+    "near" is missed by less than the samples spread.
+    """
     head = f"{'row':22}{'weft':>9} {'best peer':>9}  {'':14}{'ratio':>6}  {'promised':16}"
     lines = [head.rstrip()]
     copy = max((rate for m in all_measured if m.row is COPY for rate in _rates(m)), default=None)
@@ -108,7 +111,7 @@ def _summary_line(measured: Measured, copy: float | None) -> str:
     mine = shown(row, ours.median) if ours else (weft.note.split(":")[0] if weft and weft.note else "-")
     line = f"{row.name:22}{mine:>9} {shown(row, best.median) if best else '-':>9}  {best.peer if best else '':14}"
     line += f"{measured.ratio:6.2f}" if measured.ratio is not None else f"{'-':>6}"
-    line += f"  {promise(row):16}{MARKS[measured.met]:7}"
+    line += f"  {promise(row):16}{'near' if measured.near else MARKS[measured.met]:7}"
     rate = measured.rate(WORKS[row.work].moved) if row.kind == "time" else None
     if rate:
         line += f" {rate / 1e9:.0f} GB/s"

@@ -49,6 +49,13 @@ def test_the_best_peer_is_the_judge():
     assert not measured(MLP, weft=0.9, jax=1.0).met
 
 
+def test_a_miss_within_the_spread_is_near():
+    wide = Measured(MLP, [result("weft", 0.8, 0.9, 1.0), result("jax", 1.0)])
+    assert wide.met is False and wide.near and " near" in table.summary([wide])
+    narrow = Measured(MLP, [result("weft", 0.899, 0.9, 0.901), result("jax", 1.0)])
+    assert narrow.met is False and not narrow.near
+
+
 def test_a_row_against_jax_looks_at_no_other():
     m = measured(Row("add1", "overhead", "add1", target=0.6, against=("jax",)), weft=0.5, numpy=0.1, jax=1.0)
     assert m.best.peer == "jax" and m.met
