@@ -9,9 +9,10 @@ and a picture. All of it takes about a quarter of an hour; without torch.compile
 from __future__ import annotations
 
 import argparse
+import contextlib
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,19 @@ def chosen(known: dict[str, Any]) -> Callable[[str], list[str]]:
     return parse
 
 
+@contextlib.contextmanager
+def alone(lock: Path | None) -> Iterator[None]:
+    """Wait for all who hold this file's lock, and hold it."""
+    if lock is None:
+        yield
+        return
+    import fcntl  # not on every system
+
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def measure(row: Row, run: Run) -> Measured:
     others = machine.Others(run.pids)
     results = KINDS[row.kind].measure(row, run)
@@ -56,6 +70,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sample-seconds", type=float, default=0.01, help="length of a sample, 5 a turn (0.01)")
     parser.add_argument("--repeats", type=int, default=3, help="processes for what each can do but once (3)")
     parser.add_argument("--quick", action="store_true", help="one short turn: to see that everything runs")
+    parser.add_argument("--lock", type=Path, metavar="FILE", help="hold this file's lock during each row")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     parser.add_argument("--go-on", action="store_true", help="keep the other rows of that file")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the table there")
@@ -88,7 +103,8 @@ def _measure_all(args: argparse.Namespace, record: Record) -> None:
         run = Run([PEERS[name] for name in args.peers], Path(folder), args.threads, **settings)
         try:
             for name in rows:
-                measured = measure(ROWS[name], run)
+                with alone(args.lock):
+                    measured = measure(ROWS[name], run)
                 record.add(measured)
                 print(f"\n{table.block(measured)}", flush=True)
                 if args.json:
