@@ -9,10 +9,9 @@ and a picture. All of it takes about a quarter of an hour; without torch.compile
 from __future__ import annotations
 
 import argparse
-import contextlib
 import platform
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from benchmarks.record import Record
 from benchmarks.results import Measured
 from benchmarks.rows import BY_NAME as ROWS
 from benchmarks.rows import Row
+from benchmarks.turns import Turns
 
 ON_REQUEST = frozenset({"installed"})  # takes a minute, and a package index
 QUICK = {"rounds": 1, "sample_seconds": 0.001, "repeats": 1}
@@ -38,19 +38,6 @@ def chosen(known: dict[str, Any]) -> Callable[[str], list[str]]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse
-
-
-@contextlib.contextmanager
-def alone(lock: Path | None) -> Iterator[None]:
-    """Wait for all who hold this file's lock, and hold it."""
-    if lock is None:
-        yield
-        return
-    import fcntl  # not on every system
-
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def measure(row: Row, run: Run) -> Measured:
@@ -70,7 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sample-seconds", type=float, default=0.01, help="length of a sample, 5 a turn (0.01)")
     parser.add_argument("--repeats", type=int, default=3, help="processes for what each can do but once (3)")
     parser.add_argument("--quick", action="store_true", help="one short turn: to see that everything runs")
-    parser.add_argument("--lock", type=Path, metavar="FILE", help="hold this file's lock during each row")
+    parser.add_argument("--lock", type=Path, metavar="FILE", help="share the machine with who holds this file's lock")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     parser.add_argument("--go-on", action="store_true", help="keep the other rows of that file")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the table there")
@@ -99,12 +86,14 @@ def main() -> None:
 def _measure_all(args: argparse.Namespace, record: Record) -> None:
     settings = {name: getattr(args, name) for name in QUICK} | (QUICK if args.quick else {})
     rows = [*args.only, *(["installed"] if args.installed and "installed" not in args.only else [])]
+    turns = Turns(args.lock)
     with tempfile.TemporaryDirectory(prefix="weft-benchmarks-") as folder:
         run = Run([PEERS[name] for name in args.peers], Path(folder), args.threads, **settings)
         try:
             for name in rows:
-                with alone(args.lock):
-                    measured = measure(ROWS[name], run)
+                turns.begin()
+                measured = measure(ROWS[name], run)
+                turns.end()
                 record.add(measured)
                 print(f"\n{table.block(measured)}", flush=True)
                 if args.json:

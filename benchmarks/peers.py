@@ -79,10 +79,14 @@ BY_NAME = {peer.name: peer for peer in PEERS}
 
 
 def environment(threads: int, scratch: Path) -> dict[str, str]:
-    """Variables for a peer's process: `threads` threads for everybody, and disk caches below `scratch`."""
+    """Variables for a peer's process: `threads` threads for everybody, and disk caches below `scratch`.
+
+    Python may write bytecode, whatever it is told outside: installed packages have theirs, weft may run from source.
+    """
     limits = ("OMP", "OPENBLAS", "MKL", "NUMBA", "WEFT")
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **inherited,
         **{f"{name}_NUM_THREADS": str(threads) for name in limits},
         "JAX_PLATFORMS": "cpu",
         "WEFT_CACHE_DIR": str(scratch / "weft"),

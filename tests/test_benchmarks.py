@@ -258,6 +258,44 @@ def test_torch_compile_does_only_what_is_worth_its_wait(monkeypatch):
         session.build(Work("gelu", "", arrays(x=(4,)), inductor=False), {})
 
 
+def test_an_installation_is_added_up_by_package(tmp_path):
+    from benchmarks.kinds.installed import sizes
+
+    site = tmp_path / "lib" / "python3" / "site-packages"
+    for path, size in (("numpy/core/a.so", 30), ("numpy/b.py", 5), ("weft.py", 2), ("numpy.libs/c.so", 7)):
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_bytes(b"x" * size)
+    (tmp_path / "pyvenv.cfg").write_text("home")
+    assert sizes(tmp_path) == {"numpy": 35, "weft.py": 2, "numpy.libs": 7, "pyvenv.cfg": 4}
+
+
+def test_turns_are_passed_on_when_they_have_lasted(tmp_path, monkeypatch):
+    from benchmarks import turns
+
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "lock"
+
+    def free():
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    mine = turns.Turns(path)
+    mine.begin()
+    mine.end()
+    assert not free()  # it has not lasted long
+    monkeypatch.setattr(turns, "MOST", -1.0)
+    mine.begin()
+    mine.end()
+    assert free()
+    nobody = turns.Turns(None)
+    nobody.begin()
+    nobody.end()
+
+
 def test_a_process_that_dies_is_noted(tmp_path):
     run = Run([PEERS["numpy"]], tmp_path)
     with run.fresh(PEERS["numpy"]) as worker:

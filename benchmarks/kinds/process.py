@@ -1,6 +1,7 @@
 """Seconds from the start of a Python process until it has done a work once: imports and compilation included.
 
-With empty caches on disk, or with what a process before it has left there. JAX is told to use its own.
+With empty caches on disk, or with what a process before it has left there. JAX is told to use its own. The bytecode of
+all modules is there either way, as installers leave it: a process that is not timed writes it.
 `python -m benchmarks.kinds.process PEER WORK THREADS` is that process.
 """
 
@@ -22,7 +23,8 @@ NEVER = frozenset({"numba"})  # has no such work
 
 
 def seconds(peer: Peer, work: str, threads: int, scratch: Path) -> float:
-    """How long one such process takes, which keeps its caches below `scratch`. Raises PeerFailed."""
+    """How long one such process takes, which keeps its caches in `scratch`. Raises PeerFailed."""
+    scratch.mkdir(exist_ok=True)
     caches = {
         "JAX_COMPILATION_CACHE_DIR": str(scratch / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -52,13 +54,11 @@ def _measure(row: Row, run: Run, filled: bool) -> list[Result]:
     results = [r for r in run.blank() if r.peer not in NEVER]
 
     def once(result: Result, turn: int) -> None:
-        scratch = run.folder / f"{row.name}-{result.peer}-{0 if filled else turn}"
-        first = not scratch.exists()
-        scratch.mkdir(exist_ok=True)
-        peer = run.peer(result)
-        if filled and first:
+        peer, scratch = run.peer(result), run.folder / f"{row.name}-{result.peer}"
+        if turn == 0:
             seconds(peer, row.work, run.threads, scratch)
-        result.samples.append(seconds(peer, row.work, run.threads, scratch))
+        cache = scratch if filled else run.folder / f"{row.name}-{result.peer}-{turn}"
+        result.samples.append(seconds(peer, row.work, run.threads, cache))
 
     for turn in range(run.repeats):
         for result in results:
