@@ -66,6 +66,9 @@ def block(measured: Measured) -> str:
     for r in measured.results:
         if r.note != "not measured":
             lines.append(f"  {_line(row, r, best)}".rstrip())
+    silent = [r.peer for r in measured.results if r.note == "not measured"]
+    if silent:
+        lines.append(f"  (not measured: {', '.join(silent)})")
     if measured.others > MUCH_DISTURBED:
         busy = f"other processes kept {measured.others:.2f} processors busy meanwhile"
         lines.append(f"  ({busy}: distrust these)")

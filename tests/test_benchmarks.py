@@ -131,6 +131,15 @@ def test_names_may_have_stars():
             parse(text)
 
 
+def test_a_block_names_who_was_not_measured():
+    absent = [Result("numba", "1", "not measured"), Result("torch", None, "not installed")]
+    text = table.block(Measured(MLP, [result("weft", 0.002), result("numpy", 0.004, first=0.5), *absent], 0.3))
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[1][:6] == ["weft", "2.00", "ms", "±", "0", "%"] and lines[1][6] == "0.50"
+    assert lines[2][-3:] == ["first", "500", "ms"] and lines[3] == ["torch", "not", "installed"]
+    assert "(not measured: numba)" in text and "kept 0.30 processors busy" in text
+
+
 def test_numbers_are_shown_with_three_digits():
     shown = [table.duration(s) for s in (2.5, 0.0321, 1.5e-4, 7e-8)]
     assert shown == ["2.50 s", "32.1 ms", "150 us", "70.0 ns"]
