@@ -1,7 +1,7 @@
 """The table as SVG: a bar per row from weft's time to that of the best peer, on a logarithmic axis.
 
     gelu          ▇▇▇▇▇▇▇▇▏ |        The bar ends at weft's share of the best peer's time, the tick is the promise;
-    mlp           ▇▇▇▇▇▇▇▇▇▇|▇▇      beyond it the bar is of the other colour. Shorter is faster.
+    mlp           ▇▇▇▇▇▇▇▇▇▇|▇▇      beyond it the bar is orange, or yellow if by less than the spread.
 
 It follows the reader's light or dark theme where the viewer tells of one, and is light elsewhere.
 """
@@ -15,10 +15,10 @@ from html import escape
 from benchmarks.results import Measured
 from benchmarks.table import promise, shown
 
-LOW, HIGH = 0.05, 8.0  # of the axis
+LOW, HIGH = 0.02, 10.0  # of the axis
 LEFT, WIDTH, RIGHT = 168.0, 420.0, 172.0
-LINE, HEAD, GAP, FOOT = 16.0, 58.0, 9.0, 12.0
-TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+LINE, HEAD, GAP, FOOT = 16.0, 66.0, 9.0, 12.0
+TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 STYLE = """
   text { font: 11px ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
@@ -31,6 +31,7 @@ STYLE = """
   .one { stroke: #59636e }
   .met { fill: #2da44e }
   .missed { fill: #d9730d }
+  .near { fill: #d4a72c }
   .free { fill: #8c959f }
   .target { stroke: #1f2328; stroke-width: 2 }
   @media (prefers-color-scheme: dark) {
@@ -41,6 +42,7 @@ STYLE = """
     .one { stroke: #9198a1 }
     .met { fill: #3fb950 }
     .missed { fill: #e0823d }
+    .near { fill: #bb8009 }
     .free { fill: #6e7681 }
     .target { stroke: #e6edf3 }
   }
@@ -100,7 +102,7 @@ def _row(m: Measured, y: float) -> str:
     if ratio is None:
         out.append(f'<text class="quiet" x="{LEFT + 4:g}" y="{middle + 4:g}">refused</text>')
     else:
-        kind = {True: "met", False: "missed", None: "free"}[m.met]
+        kind = "near" if m.near else {True: "met", False: "missed", None: "free"}[m.met]
         out.append(
             f'<rect class="{kind}" x="{LEFT:g}" y="{y + 3:g}" width="{_x(ratio) - LEFT:.1f}" height="{LINE - 6:g}"/>'
         )

@@ -62,8 +62,10 @@ class Measured:
 
     @property
     def ratio(self) -> float | None:
-        """weft over the best; None where either is missing."""
+        """weft over the best; None where either is missing, or where the row has a limit of its own."""
         ours, best = self.ours, self.best
+        if self.row.limit is not None:
+            return None
         return ours.median / best.median if ours and best and best.median > 0 else None
 
     @property
