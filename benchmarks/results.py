@@ -10,6 +10,7 @@ from benchmarks.rows import BY_NAME as ROWS
 from benchmarks.rows import Row
 
 MUCH_DISTURBED = 0.05  # processors that others kept busy
+UNDISTURBED = frozenset({"memory", "installed size"})
 
 
 @dataclass
@@ -85,6 +86,11 @@ class Measured:
         if not weft.samples:
             return False if weft.note.startswith(("refused", "failed")) else None
         return None if self.relative is None else self.relative <= 1 and not weft.compiles
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others were so busy that times are not to be trusted; nobody's memory is larger for that."""
+        return self.others > MUCH_DISTURBED and self.row.kind not in UNDISTURBED
 
     @property
     def near(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from benchmarks.kinds import KINDS
-from benchmarks.results import MUCH_DISTURBED, Measured, Result
+from benchmarks.results import Measured, Result
 from benchmarks.rows import COPY, Row
 from benchmarks.works import BY_NAME as WORKS
 
@@ -69,7 +69,7 @@ def block(measured: Measured) -> str:
     silent = [r.peer for r in measured.results if r.note == "not measured"]
     if silent:
         lines.append(f"  (not measured: {', '.join(silent)})")
-    if measured.others > MUCH_DISTURBED:
+    if measured.disturbed:
         busy = f"other processes kept {measured.others:.2f} processors busy meanwhile"
         lines.append(f"  ({busy}: distrust these)")
     return "\n".join(lines)
@@ -125,6 +125,6 @@ def _summary_line(measured: Measured, copy: float | None) -> str:
         line += f" {ours.compiles} compiles, not 0"
     if ours and "differs" in ours.note:
         line += " RESULT DIFFERS"
-    if measured.others > MUCH_DISTURBED:
+    if measured.disturbed:
         line += f"  ({measured.others:.1f} others)"
     return line.rstrip()
