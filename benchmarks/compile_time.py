@@ -94,7 +94,7 @@ def compiled(program: str, ops: int) -> dict[str, Any]:
 def apart(program: str, ops: int, limit: float) -> dict[str, Any] | str:
     """What `compiled` gives in a process of its own; or why there is nothing."""
     command = [sys.executable, "-m", "benchmarks.compile_time", "--inside", program, str(ops)]
-    environment = os.environ | {"WEFT_CACHE": "0", "WEFT_NUM_THREADS": "1"}
+    environment = os.environ | {"WEFT_CACHE": "0"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, env=environment)
     except subprocess.TimeoutExpired:
@@ -142,7 +142,7 @@ def main() -> None:
     if args.inside:
         print(json.dumps(compiled(args.inside[0], int(args.inside[1]))))
         return
-    print(machine.describe(1), flush=True)
+    print(machine.describe(len(os.sched_getaffinity(0))), flush=True)
     for program in args.programs:
         curve(program, [int(count) for count in args.ops.split(",")], args.limit)
 
