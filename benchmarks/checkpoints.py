@@ -19,7 +19,7 @@ import numpy as np
 
 import weft
 from benchmarks import machine
-from benchmarks.__main__ import duration
+from benchmarks.table import duration
 
 WAYS: tuple[int | str | None, ...] = (None, "sqrt", 100, 20, 5)
 
@@ -100,7 +100,7 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["WEFT_NUM_THREADS"] = "1"
     print(machine.describe(1), flush=True)
-    others = machine.Others([os.getpid()])
+    others = machine.Others(lambda: [os.getpid()])
     for name, (function, arguments) in programs().items():
         print(f"\n{name}, {args.trips} trips")
         ways = measure(function, arguments, args.trips, args.rounds)

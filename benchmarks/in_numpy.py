@@ -5,6 +5,7 @@ Each entry of WORKS takes the inputs and gives a function without arguments that
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from benchmarks.works import (
     MOMENTUM,
     MOMENTUM_RATE,
     SGD_RATE,
+    STEP,
     Inputs,
 )
 
@@ -47,6 +49,24 @@ def softmax(x: Any) -> Any:
     return e / np.sum(e, axis=1, keepdims=True)
 
 
+def cross_entropy(x: Any, labels: Any) -> Any:
+    z = x - np.max(x, axis=1, keepdims=True)
+    log_p = z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+    return -np.mean(log_p[np.arange(len(labels)), labels])
+
+
+def pairwise(x: Any, y: Any) -> Any:
+    return ((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=-1)
+
+
+def outer(x: Any, y: Any) -> Any:
+    return 1 / (1 + (x[:, None] + y[None, :]) ** 2)
+
+
+def take(table: Any, at: Any) -> Any:
+    return table[at]
+
+
 def loss(params: Any, x: Any, y: Any) -> Any:
     for W, b in params[:-1]:
         x = np.maximum(x @ W + b, 0)
@@ -56,28 +76,16 @@ def loss(params: Any, x: Any, y: Any) -> Any:
     return -np.mean(np.sum(y * (z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))), axis=1))
 
 
-def convolve(x: Any, k: Any) -> Any:
-    windows = np.lib.stride_tricks.sliding_window_view(x, k.shape[:2], axis=(1, 2))
-    return np.tensordot(windows, k, axes=((3, 4, 5), (2, 0, 1)))
-
-
-def pool(x: Any) -> Any:
-    b, m, n, c = x.shape
-    return x.reshape(b, m // 2, 2, n // 2, 2, c).max(axis=(2, 4))
-
-
-def convnet_loss(params: Any, x: Any, y: Any) -> Any:
-    (k1, b1), (k2, b2), *dense = params
-    h = np.maximum(convolve(x, k1) + b1, 0)
-    h = pool(np.maximum(convolve(h, k2) + b2, 0))
-    return loss(dense, h.reshape(len(h), -1), y)
-
-
 def adam(p: Any, m: Any, v: Any, g: Any, t: Any) -> Any:
     m = BETA1 * m + (1 - BETA1) * g
     v = BETA2 * v + (1 - BETA2) * (g * g)
     p = p - ADAM_RATE * (m / (1 - BETA1**t)) / (np.sqrt(v / (1 - BETA2**t)) + ADAM_EPS)
     return p, m, v
+
+
+def momentum(p: Any, m: Any, g: Any) -> Any:
+    m = MOMENTUM * m + g
+    return p - MOMENTUM_RATE * m, m
 
 
 def gelu_grad(x: Any, dy: Any) -> Any:
@@ -100,13 +108,21 @@ def softmax_grad(x: Any, dy: Any) -> Any:
     return p_dy - p * p_dy.sum(axis=1, keepdims=True)
 
 
+def cross_entropy_grad(x: Any, labels: Any) -> Any:
+    p = softmax(x)
+    p[np.arange(len(labels)), labels] -= 1
+    p /= len(labels)
+    return p
+
+
+def take_grad(table: Any, at: Any, dy: Any) -> Any:
+    out = np.zeros_like(table)
+    np.add.at(out, at, dy)
+    return out
+
+
 def loss_and_grads(params: Any, x: Any, y: Any) -> Any:
     """The loss and its gradients, backwards by hand."""
-    return dense_grads(params, x, y)[:2]
-
-
-def dense_grads(params: Any, x: Any, y: Any, by_x: bool = False) -> Any:
-    """Of a perceptron: the loss, its gradients, and that by x if it is asked for."""
     inputs = [x]
     for W, b in params[:-1]:
         inputs.append(np.maximum(inputs[-1] @ W + b, 0))
@@ -122,99 +138,164 @@ def dense_grads(params: Any, x: Any, y: Any, by_x: bool = False) -> Any:
         grads.append((h.T @ d, d.sum(axis=0)))
         if h is not x:
             d = (d @ W.T) * (h > 0)
-    return value, grads[::-1], d @ params[0][0].T if by_x else None
+    return value, grads[::-1]
 
 
-def convolve_grads(x: Any, k: Any, d: Any, by_x: bool = True) -> Any:
-    """Gradients of `convolve` by k and x, given that by its result."""
-    windows = np.lib.stride_tricks.sliding_window_view(x, k.shape[:2], axis=(1, 2))
-    dk = np.tensordot(windows, d, axes=((0, 1, 2), (0, 1, 2))).transpose(1, 2, 0, 3)
-    if not by_x:
-        return dk, None
-    wide = np.pad(d, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    return dk, convolve(wide, k[::-1, ::-1].swapaxes(2, 3))
-
-
-def convnet_grads(params: Any, x: Any, y: Any) -> Any:
-    (k1, b1), (k2, b2), *dense = params
-    first = np.maximum(convolve(x, k1) + b1, 0)
-    second = np.maximum(convolve(first, k2) + b2, 0)
-    pooled = pool(second)
-    b, m, n, c = pooled.shape
-    value, grads, d = dense_grads(dense, pooled.reshape(b, -1), y, by_x=True)
-    d = d.reshape(b, m, 1, n, 1, c)
-    most = second.reshape(b, m, 2, n, 2, c) == pooled.reshape(b, m, 1, n, 1, c)
-    d = (most * (d / most.sum(axis=(2, 4), keepdims=True, dtype=np.float32))).reshape(second.shape) * (second > 0)
-    dk2, d1 = convolve_grads(first, k2, d)
-    d1 *= first > 0
-    dk1, _ = convolve_grads(x, k1, d1, by_x=False)
-    every = (0, 1, 2)
-    return value, [(dk1, d1.sum(axis=every)), (dk2, d.sum(axis=every)), *grads]
-
-
-def sgd(inputs: Inputs, gradients: Any = loss_and_grads) -> Any:
+def sgd(inputs: Inputs) -> Any:
     params, x, y = inputs["params"], inputs["x"], inputs["y"]
 
     def call() -> Any:
-        value, grads = gradients(params, x, y)
-        for layer, layer_grads in zip(params, grads, strict=True):
-            for p, g in zip(layer, layer_grads, strict=True):
-                p -= SGD_RATE * g
+        value, grads = loss_and_grads(params, x, y)
+        for p, g in zip(_flat(params), _flat(grads), strict=True):
+            p -= SGD_RATE * g
         return params, value
 
     return call
 
 
-def momentum(inputs: Inputs) -> Any:
+def momentum_step(inputs: Inputs) -> Any:
     params, x, y = inputs["params"], inputs["x"], inputs["y"]
-    state = [tuple(np.zeros_like(p) for p in layer) for layer in params]
+    state = [np.zeros_like(p) for p in _flat(params)]
 
     def call() -> Any:
         value, grads = loss_and_grads(params, x, y)
-        for layer, layer_state, layer_grads in zip(params, state, grads, strict=True):
-            for p, m, g in zip(layer, layer_state, layer_grads, strict=True):
-                m *= MOMENTUM
-                m += g
-                p -= MOMENTUM_RATE * m
-        return params, state, value
+        for p, m, g in zip(_flat(params), state, _flat(grads), strict=True):
+            momentum_in_place(p, m, g)
+        return params, value
 
     return call
 
 
-def adam_in_place(inputs: Inputs) -> Any:
-    p, m, v, g, t = (inputs[name] for name in "pmvgt")
-    a, b = np.empty_like(p), np.empty_like(p)
+def adam_step(inputs: Inputs) -> Any:
+    params, x, y = inputs["params"], inputs["x"], inputs["y"]
+    first, second, spare = ([np.zeros_like(p) for p in _flat(params)] for _ in range(3))
 
     def call() -> Any:
-        np.multiply(m, BETA1, out=m)
-        np.multiply(g, 1 - BETA1, out=a)
-        np.add(m, a, out=m)
-        np.multiply(v, BETA2, out=v)
-        np.multiply(g, g, out=a)
-        np.multiply(a, 1 - BETA2, out=a)
-        np.add(v, a, out=v)
-        np.multiply(v, 1 / (1 - BETA2**t), out=a)
-        np.sqrt(a, out=a)
-        np.add(a, ADAM_EPS, out=a)
-        np.multiply(m, ADAM_RATE / (1 - BETA1**t), out=b)
-        np.divide(b, a, out=b)
-        np.subtract(p, b, out=p)
+        value, grads = loss_and_grads(params, x, y)
+        for p, m, v, g, a in zip(_flat(params), first, second, _flat(grads), spare, strict=True):
+            adam_in_place(p, m, v, g, a)
+        return params, value
+
+    return call
+
+
+def _flat(layers: Any) -> list[Any]:
+    return [p for layer in layers for p in layer]
+
+
+def momentum_in_place(p: Any, m: Any, g: Any) -> None:
+    np.multiply(m, MOMENTUM, out=m)
+    np.add(m, g, out=m)
+    np.subtract(p, MOMENTUM_RATE * m, out=p)
+
+
+def adam_in_place(p: Any, m: Any, v: Any, g: Any, a: Any, t: float = STEP) -> None:
+    """`a` is an array like the others to work in."""
+    np.multiply(m, BETA1, out=m)
+    np.multiply(g, 1 - BETA1, out=a)
+    np.add(m, a, out=m)
+    np.multiply(v, BETA2, out=v)
+    np.multiply(g, g, out=a)
+    np.multiply(a, 1 - BETA2, out=a)
+    np.add(v, a, out=v)
+    np.multiply(v, 1 / (1 - BETA2**t), out=a)
+    np.sqrt(a, out=a)
+    np.add(a, ADAM_EPS, out=a)
+    np.divide(m, a, out=a)
+    np.multiply(a, ADAM_RATE / (1 - BETA1**t), out=a)
+    np.subtract(p, a, out=p)
+
+
+def adam_update(inputs: Inputs) -> Any:
+    p, m, v, g = (inputs[name] for name in "pmvg")
+    spare = [np.empty_like(array) for array in p]
+
+    def call() -> Any:
+        for arrays in zip(p, m, v, g, spare, strict=True):
+            adam_in_place(*arrays)
         return p, m, v
 
     return call
 
 
+def momentum_update(inputs: Inputs) -> Any:
+    p, m, g = (inputs[name] for name in "pmg")
+
+    def call() -> Any:
+        for arrays in zip(p, m, g, strict=True):
+            momentum_in_place(*arrays)
+        return p, m
+
+    return call
+
+
+def copy(inputs: Inputs) -> Any:
+    out = np.empty_like(inputs["x"])
+
+    def call() -> Any:
+        np.copyto(out, inputs["x"])
+        return out
+
+    return call
+
+
+def of(f: Any, *names: str) -> Any:
+    """f of these inputs."""
+
+    def build(inputs: Inputs) -> Any:
+        arguments = [inputs[name] for name in names]
+        return lambda: f(*arguments)
+
+    return build
+
+
+AXES = {"rows": 1, "columns": 0, "all": None}
+REDUCTIONS = {"sum": np.sum, "mean": np.mean, "var": np.var}
+
+
+def reductions(form: Any) -> dict[str, Any]:
+    """The works `sum-rows` and so on; `form` makes one of a function of x."""
+    return {
+        f"{name}-{where}": form(partial(f, axis=axis), "x")
+        for name, f in REDUCTIONS.items()
+        for where, axis in AXES.items()
+    }
+
+
+PRODUCTS = {
+    "dot": lambda a, b: a @ b,
+    "dot-1024": lambda a, b: a @ b,
+    "dot-batched": lambda a, b: a @ b,
+    "dot-tn": lambda a, b: a.T @ b,
+    "dot-nt": lambda a, b: a @ b.T,
+}
 WORKS = {
-    "digits": momentum,
+    "gelu": of(gelu, "x"),
+    "gelu-grad": of(gelu_grad, "x", "dy"),
+    "layernorm": of(layer_norm, "x", "gamma", "beta"),
+    "layernorm-grad": of(layer_norm_grad, "x", "gamma", "beta", "dy"),
+    "softmax": of(softmax, "x"),
+    "softmax-grad": of(softmax_grad, "x", "dy"),
+    "crossentropy": of(cross_entropy, "x", "labels"),
+    "crossentropy-grad": of(cross_entropy_grad, "x", "labels"),
+    **reductions(of),
+    "pairwise": of(pairwise, "x", "y"),
+    "outer": of(outer, "x", "y"),
+    "copy": copy,
+    "adam": adam_update,
+    "adam-list": adam_update,
+    "momentum": momentum_update,
+    "momentum-list": momentum_update,
+    **{f"{name}-{dtype}": of(f, "a", "b") for name, f in PRODUCTS.items() for dtype in ("f32", "f64")},
     "mlp": sgd,
+    "mlp-adam": adam_step,
     "small": sgd,
-    "convnet": lambda i: sgd(i, convnet_grads),
-    "gelu": lambda i: lambda: gelu(i["x"]),
-    "gelu-grad": lambda i: lambda: gelu_grad(i["x"], i["dy"]),
-    "layernorm": lambda i: lambda: layer_norm(i["x"], i["gamma"], i["beta"]),
-    "layernorm-grad": lambda i: lambda: layer_norm_grad(i["x"], i["gamma"], i["beta"], i["dy"]),
-    "softmax": lambda i: lambda: softmax(i["x"]),
-    "softmax-grad": lambda i: lambda: softmax_grad(i["x"], i["dy"]),
-    "adam": adam_in_place,
-    "add1": lambda i: lambda: i["x"] + 1,
+    "digits": momentum_step,
+    "gather": of(take, "table", "at"),
+    "gather-grad": of(take_grad, "table", "at", "dy"),
+    "cumsum": of(np.cumsum, "x"),
+    "sort": of(np.sort, "x"),
+    "argmax": of(partial(np.argmax, axis=1), "x"),
+    "add1": of(lambda x: x + 1, "x"),
+    "tree": of(lambda tree: {name: 0.9 * p for name, p in tree.items()}, "tree"),
 }

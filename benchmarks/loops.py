@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.__main__ import duration, names
+from benchmarks.__main__ import chosen as names
+from benchmarks.table import duration
 from tests.programs import BY_NAME, Program
 
 NUMBA = ("as is", "by hand")
@@ -223,7 +224,7 @@ def main() -> None:
     os.environ["WEFT_NUM_THREADS"] = str(args.threads)
     os.environ["WEFT_CACHE"] = "0"  # first calls compile
     print(machine.describe(args.threads), flush=True)
-    others = machine.Others([os.getpid()])
+    others = machine.Others(lambda: [os.getpid()])
     rows = []
     warm_up()
     print(line(HEADINGS))
