@@ -3,11 +3,12 @@
     m = max(x); e = exp(x - m); s = sum(e); y = e / s        ->        y = k0(x)
 
 Greedy, in program order: each op that costs work joins the groups of its operands' makers while the union is
-still one iteration space (`weft.ir.space.solve`) and no path leaves the union and comes back. Groups are kept in an
-order in which each comes after what it waits for, so that only those between the two can be on such a path. Sources,
-movement and cheap 0-d arithmetic are free: they are repeated in every group that reads through them. What is
-left are the `call`s, the library's `dot`s, reshapes that only rename a buffer, stacks, and loops and branches,
-whose regions are fused in the same way (each is given values of its own: from here on a value has one place).
+still one iteration space (`weft.ir.space.solve`, or `weft.ir.grow` where a look is enough) and no path leaves the
+union and comes back. Groups are kept in an order in which each comes after what it waits for, so that only those
+between the two can be on such a path. Sources, movement and cheap 0-d arithmetic are free: they are repeated in every
+group that reads through them. What is left are the `call`s, the library's `dot`s, reshapes that only rename a buffer,
+stacks, and loops and branches, whose regions are fused in the same way (each is given values of its own: from here on
+a value has one place).
 
 A write to a part of an array takes in what it writes, unless that reads elements that were overwritten by then: then
 what it writes is made first (or, where the part is most of the array, the array is written anew, by the same kernel).
@@ -24,8 +25,9 @@ from dataclasses import dataclass, replace
 from weft.ir.cost import TYPICAL, group_cost, read_again
 from weft.ir.dims import same, same_shape, value_of
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
+from weft.ir.grow import Grown
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
-from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, is_alone, leaves
+from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, Space, is_alone, leaves
 from weft.ir.space import is_free as is_movement
 from weft.ir.views import streamed, view_of
 from weft.ir.writes import solve_writes, untouched, window
@@ -35,6 +37,7 @@ SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
 WINDOW_READS = frozenset(READER.values())
 MAX_GROUP = 96  # ops: bounds the time of `solve`, which is asked for every union
 MOST_SIBLINGS = 16  # groups, the latest, that are tried for one because they read the same value
+NONE: frozenset[int] = frozenset()
 ALONE = frozenset({"call", "reshape"})
 ALONE_FAMILIES = frozenset({"control", "stack", "library"})
 BLAS = frozenset({"f32", "f64"})
@@ -52,13 +55,27 @@ def free_ops(ops: Sequence[Op]) -> set[int]:
     return found
 
 
+class _Solved:
+    """A group's ops with the free ones that they read through, and what is known of them."""
+
+    def __init__(self, closure: list[int], ops: Sequence[Op], space: Space) -> None:
+        self.closure, self._ops, self._space = set(closure), ops, space
+        self._grown: Grown | None = None
+
+    @property
+    def grown(self) -> Grown:
+        if self._grown is None:
+            self._grown = Grown(self._ops, self._space)
+        return self._grown
+
+
 @dataclass(eq=False, slots=True)
 class _Group:
     """Positions of the ops that a kernel is asked to compute (free ops are added when it is cut out), or of one op.
 
     ahead: the ops that must have run before the members, some of which are members; through_free: those of them that
     the members read through free ops; place: in the order of groups; shape: of every member's result, where all are
-    elementwise, alike, and in one loop.
+    elementwise, alike, and in one loop; solved: as what it may grow (after `_fits` said yes, and while it grew).
     """
 
     members: set[int]
@@ -66,6 +83,7 @@ class _Group:
     through_free: set[int]
     place: int
     shape: tuple[int, ...] | None
+    solved: _Solved | None = None
 
     def alike(self, other: _Group) -> bool:
         """Are both elementwise and of one shape, and neither reads the other through movement?"""
@@ -92,8 +110,11 @@ class _Fuser:
             for v in op.operands:
                 self.users.setdefault(v, []).append(i)
         self.outputs = set(graph.outputs)
+        values = (*graph.inputs, *(r for op in graph.ops for r in op.results))
+        self.long = {v for v in values if value_of(v.type.nbytes) > TYPICAL.cache}
         self.streamed = self._streamed()
         self.kept = self._kept()
+        self._last: _Solved | None = None  # of `_fits`, when it said yes
         self.apart: set[int] = set()  # writes of what is made by another kernel
         self.apart.update(
             i for i, op in enumerate(self.ops) if op.kind.name in WINDOWS and not self._fits({i}, [op.result])
@@ -256,13 +277,11 @@ class _Fuser:
 
     def stored(self, members: set[int]) -> list[Value]:
         """Results of members that something outside the group reads."""
-        out = []
-        for i in sorted(members):
-            v = self.ops[i].result
-            readers = self.final_uses.get(v, set())
-            if v in self.outputs or any(r not in members for r in readers) or self._is_free(i):
-                out.append(v)
-        return out
+        return [self.ops[i].result for i in sorted(members) if self._is_stored(i, members)]
+
+    def _is_stored(self, i: int, members: set[int]) -> bool:
+        v = self.ops[i].result
+        return v in self.outputs or self._is_free(i) or not self.final_uses.get(v, NONE) <= members
 
     def run(self) -> Graph:
         for i in sorted(self.needed):
@@ -298,9 +317,13 @@ class _Fuser:
             return
         first, last = (one, other) if one.place < other.place else (other, one)
         between = self._between(first, last)
-        if between is None or not self._one_kernel(first, last):
+        if between is None:
+            return
+        fits, solved = self._one_kernel(first, last)
+        if not fits:
             return
         union = first.joined(last)
+        union.solved = solved
         for m in union.members:
             self.group_of[m] = union
         waited_for = sorted(between, key=lambda g: g.place)
@@ -327,19 +350,41 @@ class _Fuser:
                     todo.append(maker)
         return found
 
-    def _one_kernel(self, one: _Group, other: _Group) -> bool:
+    def _one_kernel(self, one: _Group, other: _Group) -> tuple[bool, _Solved | None]:
         union = one.members | other.members
-        return one.alike(other) or (self._fits(union, self.stored(union)) and self._pays(one.members, other.members))
+        if not one.alike(other) and self._reads_long(union):
+            self._last = None
+            fits = self._fits(union, self.stored(union)) and self._pays(one.members, other.members)
+            return fits, self._last if fits else None
+        small, large = sorted((one, other), key=lambda group: len(group.members))
+        if self._grows(large.solved, small, union):
+            return True, large.solved
+        if one.alike(other):
+            return True, None
+        self._last = None
+        return self._fits(union, self.stored(union)), self._last
+
+    def _grows(self, solved: _Solved | None, more: _Group, union: set[int]) -> bool:
+        """Does a group that has been solved take in another without being solved again?"""
+        if solved is None or not solved.grown.able:
+            return False
+        new = [i for i in self.closure(more.members) if i not in solved.closure]
+        if not solved.grown.add([self.ops[i] for i in new], [i in union and self._is_stored(i, union) for i in new]):
+            return False
+        solved.closure.update(new)
+        return True
+
+    def _reads_long(self, members: set[int]) -> bool:
+        """Does a group read arrays that don't stay near the cores, and that its rows might read again and again?"""
+        if not any(v in self.long for i in members for v in self.roots[i]):
+            return False
+        inside = [self.ops[i] for i in self.closure(members)]
+        most = max(value_of(op.result.type.size) for op in inside)
+        return any(v in self.long and value_of(v.type.size) < most for op in inside for v in op.operands)
 
     def _pays(self, one: set[int], other: set[int]) -> bool:
         """Are they faster as one kernel? They move fewer bytes, unless its rows read long arrays again and again."""
-        union = one | other
-        inside = [self.ops[i] for i in self.closure(union)]
-        most = max(value_of(op.result.type.size) for op in inside)
-        long = (v.type for op in inside for v in op.operands if value_of(v.type.nbytes) > TYPICAL.cache)
-        if not any(value_of(t.size) < most for t in long):
-            return True
-        return self._seconds(union) <= self._seconds(one) + self._seconds(other)
+        return self._seconds(one | other) <= self._seconds(one) + self._seconds(other)
 
     def _seconds(self, members: set[int]) -> float:
         inside, outputs = [self.ops[i] for i in self.closure(members)], self.stored(members)
@@ -351,10 +396,12 @@ class _Fuser:
 
     def _fits(self, members: set[int], outputs: list[Value]) -> bool:
         """Are they one iteration space, in which writes to a part of an array overwrite nothing still to be read?"""
-        inside = [self.ops[i] for i in self.closure(members)]
+        closure = self.closure(members)
+        inside = [self.ops[i] for i in closure]
         solved = solve_writes(inside, outputs)
         if solved is None:
             return False
+        self._last = _Solved(closure, solved.group.ops, solved.space)
         group, space = solved.group, solved.space
         made = {r for op in inside for r in op.results}
         for o, w in group.windows.items():
