@@ -203,6 +203,8 @@ class Reader:
             clamped, ok = self._guard(inside, scope)
             got = self.element(x, clamped, scope)
             return got if ok is None else self.choose(ok, got, self.element(fill, [], scope), v.dtype, scope)
+        if name == "dilate":
+            return self._dilated(op, index, scope)
         if name == "concatenate":
             return self._concatenate(op.operands, attrs["axis"], index, scope)
         if name == "gather":
@@ -339,6 +341,33 @@ class Reader:
         select = expression("b if a else c", ["bool", dtype, dtype], dtype)
         scope.statements.append(Compute(name, select, (ok, yes, no), "where"))
         return name
+
+    def _dilated(self, op: Op, index: Sequence[Affine], scope: Scope) -> str:
+        """An element of what has zeros between: those whose index is no multiple of the step."""
+        if not op.result.type.size:
+            return self._constant(op.result, np.zeros((), op.result.type.np_dtype), [], scope)
+        inside: str | None = None
+        moved = []
+        for at, step in zip(index, op.attrs["step"], strict=True):
+            if step == 1 or not (at.terms or at.const):
+                moved.append(at)
+                continue
+            found = scope.find(("dilated", at, step))
+            if found is None:
+                rest, quotient, found = self.names.fresh("rest"), self.names.fresh("q"), self.names.fresh("ok")
+                scope.statements += [
+                    Index(rest, "mod", at, Affine(step)),
+                    Index(quotient, "floordiv", at, Affine(step)),
+                    InRange(found, var(rest), 0, 1),
+                ]
+                scope.known.update({("dilated", at, step): found, ("shrunk", at, step): quotient})
+            inside = found if inside is None else self._both(inside, found, scope)
+            moved.append(var(scope.find(("shrunk", at, step)) or found))
+        got = self.element(op.operands[0], moved, scope)
+        if inside is None:
+            return got
+        zero = self._constant(op.result, np.zeros((), op.result.type.np_dtype), [], scope)
+        return self.choose(inside, got, zero, op.result.dtype, scope)
 
     def _concatenate(self, parts: Sequence[Value], axis: int, index: Sequence[Affine], scope: Scope) -> str:
         result, at = None, 0

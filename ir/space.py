@@ -29,7 +29,7 @@ from weft.ir.graph import Op, Value
 Axes = tuple["int | None", ...]
 CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "
                   "logical_and logical_or logical_not abs square limit agree".split())  # fmt: skip
-LEAF_MOVES = frozenset("slice dynamic_slice moving_slice reverse pad concatenate gather windows shear".split())
+LEAF_MOVES = frozenset("slice dynamic_slice moving_slice reverse pad concatenate gather windows shear dilate".split())
 # Writes to a part of an array (see `weft.ir.writes`), and what reads that part.
 READER = {"update": "slice", "dynamic_update": "dynamic_slice", "moving_update": "moving_slice"}
 WINDOWS = frozenset(READER)

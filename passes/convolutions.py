@@ -13,11 +13,12 @@ They are one pass with `simplify`'s rules, but not among them: a product's sums 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from weft.ir.dims import value_of
-from weft.ir.graph import Graph, Value
+from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.linalg import free_axes
 from weft.ir.space import is_relabel
 from weft.ir.views import View, view_of
@@ -199,10 +200,39 @@ def convolution_of_gradient(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | N
         return None
     if list(padded.attrs["low"]) != margin or list(padded.attrs["high"]) != margin:
         return None
-    return _flipped(ctx, padded.operands[0], places, along, v[0].type.size)
+    return _flipped(ctx, padded.operands[0], places, along)
 
 
-def _flipped(ctx: Rewriter, made: Value, places: Sequence[int], along: Sequence[int], size: int) -> Value | None:
+def _widened(ctx: Rewriter, v: Value) -> tuple[Value, list[Op]]:
+    """Without zeros around it and between: the value, and what puts them there, the last first."""
+    chain = []
+    while (op := ctx.producer.get(v)) is not None:
+        zeros = op.kind.name == "dilate" or (op.kind.name == "pad" and ctx.constant(op.operands[1]) == 0)
+        if not zeros or ctx.shared(v):
+            break
+        chain.append(op)
+        v = op.operands[0]
+    return v, chain
+
+
+def _widen(ctx: Rewriter, x: Value, op: Op, axes: Mapping[int, int]) -> Value:
+    """What `op` does along some axes, done to x, of which they are others."""
+    rank = range(len(x.shape))
+    back = {own: d for d, own in axes.items()}
+    if op.kind.name == "dilate":
+        step = tuple(op.attrs["step"][back[d]] if d in back else 1 for d in rank)
+        return ctx.emit("dilate", x, step=step)
+    low, high = (tuple(op.attrs[end][back[d]] if d in back else 0 for d in rank) for end in ("low", "high"))
+    return ctx.emit("pad", x, ctx.scalar(0, x.dtype), low=low, high=high)
+
+
+def _flipped(ctx: Rewriter, made: Value, places: Sequence[int], along: Sequence[int]) -> Value | None:
+    wide_shape = made.shape
+    made, widened = _widened(ctx, made)
+    before = list(made.shape)
+    for op in widened:
+        if op.kind.name == "dilate":
+            before = [n * step for n, step in zip(before, op.attrs["step"], strict=True)]
     perm = tuple(range(len(made.shape)))
     moved = ctx.made_by(made, "transpose")
     if moved is not None and not ctx.shared(made):
@@ -219,7 +249,14 @@ def _flipped(ctx: Rewriter, made: Value, places: Sequence[int], along: Sequence[
     if any(s != side for s, _ in at) or any(s == side for s, _ in by):
         return None
     g, w = operands[side], operands[1 - side]
-    if value_of(size) > MORE * value_of(made.type.size):  # few places, many of them outside
+    for op in reversed(widened):
+        mine, theirs = ({d: where[p][1] for d, p in enumerate(perm) if where[p][0] == s} for s in (side, 1 - side))
+        g, w = _widen(ctx, g, op, mine), _widen(ctx, w, op, theirs)
+    grown = {a: wide_shape[a] for a in places}
+    for a, k in zip(places, along, strict=True):
+        grown[a] += wide_shape[k] - 1
+    most = MORE * value_of(math.prod(before[a] for a in grown))
+    if value_of(math.prod(grown.values())) > most:  # few places, many of them outside
         return None
     margin = [0] * len(g.shape)
     for (_, a), k in zip(at, along, strict=True):
@@ -266,8 +303,28 @@ def _split_product(ctx: Rewriter, made: Value) -> tuple[list[Value], Any] | None
     return operands, contract
 
 
+def dot_of_dilated(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # x . dilate(w) -> x[..., ::step] . w, of axes that are contracted
+    for side in (0, 1):
+        reverse = ctx.made_by(v[side], "reverse")
+        inner = ctx.made_by(v[side] if reverse is None else reverse.operands[0], "dilate")
+        own, others = attrs["contract"][side], attrs["contract"][1 - side]
+        if inner is None or any(s > 1 and d not in own for d, s in enumerate(inner.attrs["step"])):
+            continue
+        w, x = inner.operands[0], v[1 - side]
+        if reverse is not None:
+            w = ctx.emit("reverse", w, axes=reverse.attrs["axes"])
+        step = [1] * len(x.shape)
+        for d, e in zip(own, others, strict=True):
+            step[e] = inner.attrs["step"][d]
+        part = ctx.emit("slice", x, start=(0,) * len(step), stop=x.shape, step=tuple(step))
+        operands = (w, part) if side == 0 else (part, w)
+        return ctx.emit("dot", *operands, **attrs)
+    return None
+
+
 _OWN: dict[str, tuple[Any, ...]] = {
-    "dot": (dot_of_slices, dot_of_merged),
+    "dot": (dot_of_dilated, dot_of_slices, dot_of_merged),
     "sum": (convolution_of_gradient,),
 }
 WITH_CONVOLUTIONS = {**RULES, **{name: rules + RULES.get(name, ()) for name, rules in _OWN.items()}}

@@ -151,6 +151,11 @@ def reverse_reverse(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     return ctx.emit("reverse", inner.operands[0], axes=axes)
 
 
+def dilate_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
+    # dilate by 1, or an axis of size 1 -> x
+    return v[0] if all(s == 1 or n == 1 for s, n in zip(attrs["step"], v[0].shape, strict=True)) else None
+
+
 def pad_nothing(ctx: Rewriter, v: Values, attrs: Attrs) -> Value | None:
     # pad by nothing -> x
     return v[0] if all(dims.same(n, 0) for n in (*attrs["low"], *attrs["high"])) else None
@@ -209,6 +214,7 @@ SHAPE_RULES: dict[str, Rules] = {
     "dot": (dot_transpose,),
     "slice": (slice_all, slice_slice, slice_of_pad),
     "reverse": (reverse_nothing, reverse_reverse),
+    "dilate": (dilate_nothing,),
     "pad": (pad_nothing,),
     "concatenate": (concatenate_one,),
     "sum": (sum_nothing, sum_of_reshape),

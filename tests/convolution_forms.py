@@ -104,7 +104,7 @@ def first_slices(x, k):
 
 
 FORMS = {name: f for name, f in list(globals().items()) if name.startswith(("last_", "first_"))}
-GRADIENT_COPIES = {"last_concatenated", "last_stacked", "last_padded_strided", "last_dilated", "last_strided_slices"}
+GRADIENT_COPIES = {"last_concatenated", "last_stacked", "last_strided_slices"}
 
 
 def image(rng, name, shape, dtype):

@@ -275,6 +275,12 @@ class _Maker:
         x = self.of("biuf")
         self.emit("reverse", x, axes=self.axes(x))
 
+    def op_dilate(self) -> None:
+        x = self.of("biuf")
+        step = tuple(self.rnd.randint(1, 3) for _ in x.shape)
+        if x.type.size * int(np.prod(step)) <= self.grown:
+            self.emit("dilate", x, step=step)
+
     def op_windows(self) -> None:
         x = self.of("biuf", low=1, least=1)
         axes = tuple(self.rnd.randrange(len(x.shape)) for _ in range(self.rnd.randint(0, 2)))

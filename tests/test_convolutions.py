@@ -175,6 +175,28 @@ def test_a_gradient_becomes_a_convolution():
     np.testing.assert_allclose(interpret(after, arguments)[0], interpret(before, arguments)[0], rtol=1e-12)
 
 
+def test_strides_and_dilation_in_a_gradient():
+    """What stands between the windows and the product goes to the operands."""
+    before = graph_of(
+        """
+        def main(g: f64[5, 2], w: f64[4, 2]) -> f64[15]:
+            t: f64[5, 4] = dot(g, w, batch=((), ()), contract=((1,), (1,)))
+            u: f64[9, 7] = dilate(t, step=(2, 2))
+            p: f64[21, 7] = pad(u, f64(0.0), low=(6, 0), high=(6, 0))
+            r: f64[21, 7] = reverse(p, axes=(1,))
+            s: f64[15, 7] = shear(r, axes=(0,), along=(1,))
+            y: f64[15] = sum(s, axes=(1,))
+            return y
+        """
+    )
+    after = dce(verify(convolutions(before)))
+    kinds = [op.kind.name for op in after.ops if op.kind.name != "constant"]
+    assert kinds == ["dilate", "pad", "windows", "reverse", "slice", "dot"]  # no dilated w: every second place instead
+    rng = np.random.default_rng(0)
+    arguments = [rng.standard_normal(v.shape) for v in before.inputs]
+    np.testing.assert_allclose(interpret(after, arguments)[0], interpret(before, arguments)[0], rtol=1e-12)
+
+
 def test_few_places_of_long_windows_stay_a_product():
     """Most of what a convolution would multiply there is padding."""
     text = """

@@ -407,6 +407,18 @@ FIRE = {
             return b, x
         """,
     ),
+    "dilate_nothing": (
+        """
+        def main(x: f32[1, 3]) -> (f32[1, 3], f32[1, 5]):
+            a: f32[1, 3] = dilate(x, step=(4, 1))
+            b: f32[1, 5] = dilate(x, step=(1, 2))
+            return a, b
+        """,
+        """
+            b: f32[1, 5] = dilate(x, step=(1, 2))
+            return x, b
+        """,
+    ),
     "pad_nothing": (
         """
         def main(x: f32[2], s: f32) -> f32[2]:

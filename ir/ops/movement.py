@@ -4,6 +4,7 @@ broadcast  shape=            NumPy's broadcast_to
 reshape    shape=            row-major
 transpose  perm=
 slice      start= stop= step=    per axis, steps positive
+dilate     step=             the transpose of a slice by steps: step - 1 zeros between neighbours, per axis
 reverse    axes=
 pad        low= high= (operands: x and a 0-d fill)
 concatenate axis=            any number of operands
@@ -137,25 +138,9 @@ def _slice(a: np.ndarray, start: Any, stop: Any, step: Any) -> np.ndarray:
 def _pull_slice(g: Any, y: Any, x: Any, start: Any, stop: Any, step: Any) -> Any:
     low = tuple(start)
     if any(s != 1 for s in step):
-        g = _dilate(g, tuple(step))
+        g = dilate(g, step=tuple(step))
     high = tuple(d - lo - n for d, lo, n in zip(x.shape, low, g.shape, strict=True))
     return (pad(g, g.const(0), low=low, high=high),)
-
-
-def _dilate(g: Any, step: tuple[int, ...]) -> Any:
-    """Put step-1 zeros between neighbours, per axis: pad a new axis after each, then merge and trim."""
-    for axis, s in enumerate(step):
-        n = g.shape[axis]
-        if s == 1 or n == 0:
-            continue
-        g = expand(g, (axis + 1,))
-        rank = len(g.shape)
-        high = tuple(s - 1 if i == axis + 1 else 0 for i in range(rank))
-        g = pad(g, g.const(0), low=(0,) * rank, high=high)
-        g = reshape(g, shape=g.shape[:axis] + (n * s,) + g.shape[axis + 2 :])
-        keep = tuple(n * s - (s - 1) if i == axis else d for i, d in enumerate(g.shape))
-        g = slice_(g, start=(0,) * (rank - 1), stop=keep, step=(1,) * (rank - 1))
-    return g
 
 
 def _pull_slice_into(total: Any, g: Any, y: Any, x: Any, **at: Any) -> Any:
@@ -174,6 +159,31 @@ slice_: OpDef = _movement(
     ("start", "stop", "step"),
     pull_into=_pull_slice_into,
     batch=lambda size, lanes, x, **at: slice_(x, **of_each(size, **at)),
+)
+
+
+def _infer_dilate(types: Types, attrs: Any) -> Types:
+    (t,) = types
+    step = attrs["step"]
+    if len(step) != t.rank or any(s < 1 for s in step):
+        raise IRTypeError(f"dilate: needs a step of 1 or more for every axis of {t}, got {tuple(step)}")
+    return (t.with_dims(tuple((d - 1) * s + 1 if d else 0 for d, s in zip(t.dims, step, strict=True))),)
+
+
+def _dilate(a: np.ndarray, step: Any) -> np.ndarray:
+    (t,) = _infer_dilate((TensorType("f64", a.shape),), {"step": step})
+    out = np.zeros(t.dims, a.dtype)
+    out[tuple(slice(None, None, s) for s in step)] = a
+    return out
+
+
+dilate: OpDef = _movement(
+    "dilate",
+    _infer_dilate,
+    _dilate,
+    lambda g, y, x, step: (slice_(g, start=(0,) * len(step), stop=g.shape, step=tuple(step)),),
+    ("step",),
+    batch=lambda size, lanes, x, step: dilate(x, step=(1, *step)),
 )
 
 
