@@ -28,6 +28,7 @@ from weft.codegen.scope import Scope
 from weft.codegen.shaping import shaped
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
+from weft.codegen.streams import pays
 from weft.codegen.tiling import THREADS, Tiling
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
@@ -65,8 +66,7 @@ class Lowering:
         self.stages = Stages(self)
         self.kept = self.stages.kept
         self.streams -= {buffer for buffer, _ in self.kept.values()}
-        moved = sum(v.type.np_dtype.itemsize for v in (*graph.inputs, *graph.outputs))
-        if self._cost() > moved:  # the stores have to wait for what they are of, not for memory
+        if not pays(self):
             self.streams.clear()
 
     def _declare(self, streams: Collection[int]) -> None:
@@ -128,6 +128,7 @@ class Lowering:
         if not cols:
             cols, rows = rows[-1:], rows[:-1]
         self.rows, self.cols = rows, cols
+        self.across = accumulate.runs_across(self)
         self.row_count = 1
         for _, count, _ in rows:
             self.row_count *= count
@@ -170,6 +171,13 @@ class Lowering:
         if self.flat:
             count = self.cols[0][1] if self.cols else 1
             self._row(main, *self._bounds(main, count))
+        elif self.across:
+            name, count, _ = self.cols[0]
+            lo, hi = self._bounds(main, count)
+            inner = Scope([], {}, main)
+            self.accumulators.fill(inner)
+            self._rows(inner)
+            main.statements.append(For(name, lo, hi, inner.statements))
         elif self.rows:
             self._rows(main)
         else:
@@ -190,16 +198,18 @@ class Lowering:
             self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work, serial
         )
 
-    def _cost(self) -> int:
+    def cost(self) -> int:
         """Instructions per element."""
         computed = (op for op in self.graph.ops if op.kind.family == "elementwise" and not is_free(op))
         return sum(op_scalar(op).cost for op in computed)
 
     def _choose_chunks(self) -> int:
-        self.work = self.space.size() * (self._cost() + 2 * len(self.graph.inputs) + 2)
+        self.work = self.space.size() * (self.cost() + 2 * len(self.graph.inputs) + 2)
         tiling, kinds = self.tiling, set(self.space.reductions.values())
         many = (self.cols[0][1] if self.cols else 1) // tiling.elements if self.flat else self.row_count
-        if "column" in kinds:
+        if self.across:
+            many = self.cols[0][1]
+        elif "column" in kinds:
             many = min(many, self.row_count // tiling.rows)
         limit = tiling.parts if kinds & {"full", "column"} else tiling.chunks
         return max(1, min(limit, self.work // tiling.work, many))
@@ -231,7 +241,7 @@ class Lowering:
         of their own, the first one shared: a row's place then takes no division, and what its outer axes alone decide
         is read once."""
         inner = Scope([], {}, scope)
-        few = self.chunks > 1 and self.rows[0][1] < 2 * self.chunks
+        few = self.chunks > 1 and self.rows[0][1] < 2 * self.chunks and not self.across
         if len(self.rows) > 1 and few and not any(self.axis_of.get(name) in self.ends for name, _, _ in self.rows):
             lo, hi = self._bounds(scope, self.row_count)
             row = self.names.fresh("row")
@@ -240,7 +250,7 @@ class Lowering:
             scope.statements.append(For(row, lo, hi, inner.statements))
             return
         first, count, _ = self.rows[0]
-        lo, hi = self._bounds(scope, count)
+        lo, hi = (Affine(), Affine(count)) if self.across else self._bounds(scope, count)
         self._row(inner, None, None)
         hi = self.end(first, hi, scope)
         nest: list[Statement] = inner.statements
@@ -314,7 +324,7 @@ class Lowering:
             if blocked:
                 partial.end_block(run)
             nest = run.statements
-        for outer_name, outer_count, _ in reversed(self.cols[:-1]):
+        for outer_name, outer_count, _ in reversed(self.cols[self.across : -1]):
             nest = [For(outer_name, Affine(), self.end(outer_name, Affine(outer_count), scope), nest)]
         scope.statements.extend(nest)
         partial.close(scope)
