@@ -15,6 +15,7 @@ output's, the first chunk copies what lies around the window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from weft.codegen import accumulate
@@ -129,9 +130,7 @@ class Lowering:
             cols, rows = rows[-1:], rows[:-1]
         self.rows, self.cols = rows, cols
         self.across = accumulate.runs_across(self)
-        self.row_count = 1
-        for _, count, _ in rows:
-            self.row_count *= count
+        self.row_count = math.prod(count for _, count, _ in rows)
         # axes whose values live inside a row's loops
         col_names = {name for name, _, _ in cols}
         self.col_axes = {
@@ -149,9 +148,7 @@ class Lowering:
 
     def run(self) -> Kernel:
         self.chunks = self._choose_chunks()
-        columns = 1
-        for _, count, _ in self.cols:
-            columns *= count
+        columns = math.prod(count for _, count, _ in self.cols)
         for v, (name, _) in self.kept.items():
             if name not in self.out_of.values():
                 self.buffers.append(Buffer(name, v.dtype, columns * self.chunks, "chunk"))
