@@ -2,7 +2,8 @@
 
     row      a variable per row; long rows are summed in blocks, the blocks' sums in f64 (f64: compensated)
     full     the row's value goes on to a variable of the chunk, the chunks' values to the result
-    column   an array of columns per chunk, added to by every row, combined after all chunks
+    column   an array of columns per chunk, added to by every row, combined after all chunks; or, of many columns
+             along several axes, each chunk has some for itself, in all rows
 
 Blocks keep the error no worse than that of NumPy's pairwise sum, which adds 16 numbers to each of 8 partial sums:
 within a block of 512 a vector loop has 32 partial sums or more; across blocks nothing is lost (f64), or a
@@ -35,13 +36,16 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.scalar import Scalar, expression
 from weft.codegen.scope import Scope
-from weft.ir.dims import may_exceed, same
+from weft.ir.dims import may_exceed, same, value_of
 from weft.ir.graph import Op
 from weft.ir.opdef import REGISTRY
 from weft.ir.space import ARG
 
 if TYPE_CHECKING:
     from weft.codegen.lower import Lowering
+
+
+ACROSS = 1 << 12  # columns: chunks that each had all of so many would add to what is not in the nearest cache
 
 
 def near_dtype(dtype: str) -> str:
@@ -62,6 +66,19 @@ def combiner(op: Op, dtype: str) -> Scalar:
 
 def identity(op: Op, dtype: str) -> Any:
     return op.kind.extra["identity"](dtype)
+
+
+def runs_across(low: Lowering) -> bool:
+    """Whether the first axis of the columns is shared out, and not the rows: for a sum over a middle axis. A chunk's
+    columns are complete then when it ends, and few enough at a time to stay near while rows are added to them."""
+    columns = rows = 1
+    for _, count, _ in low.cols:
+        columns *= value_of(count)
+    for _, count, _ in low.rows:
+        rows *= value_of(count)
+    plain = not low.windows and not low.bounds and not low.tiling.nests and len(low.cols) > 1
+    only = set(low.space.reductions.values()) == {"column"}
+    return plain and only and columns > ACROSS >= rows and value_of(low.cols[0][1]) >= 2 * low.tiling.rows
 
 
 class Rows:
@@ -138,13 +155,25 @@ class Rows:
                 buffer = self.names.fresh("part")
                 dtype = near_dtype(op.result.dtype)
                 self.parts[op] = buffer
-                self.low.buffers.append(Buffer(buffer, dtype, chunks * self.columns, "chunk"))
-                zero = self.names.fresh("k")
-                top.statements.append(Constant(zero, dtype, identity(op, dtype)))
-                i = self.names.fresh("j")
-                at = var("chunk") * self.columns + var(i)
-                fill: list[Statement] = [Store(buffer, dtype, at, zero)]
-                top.statements.append(For(i, Affine(), Affine(self.columns), fill, vector=True))
+                parts = 1 if self.low.across else chunks
+                self.low.buffers.append(Buffer(buffer, dtype, parts * self.columns, "chunk"))
+        if not self.low.across:
+            self.fill(top)
+
+    def fill(self, scope: Scope) -> None:
+        """Set the columns to their identities: the chunk's own, or those of one index of the first axis."""
+        begin, count = var("chunk") * self.columns, self.columns
+        if self.low.across:
+            name, first, _ = self.low.cols[0]
+            count = self.columns // first
+            begin = var(name) * count
+        for op, kind in self.reductions.items():
+            if kind == "column":
+                dtype = near_dtype(op.result.dtype)
+                zero, i = self.names.fresh("k"), self.names.fresh("j")
+                scope.statements.append(Constant(zero, dtype, identity(op, dtype)))
+                body: list[Statement] = [Store(self.parts[op], dtype, begin + var(i), zero)]
+                scope.statements.append(For(i, Affine(), Affine(count), body, vector=True))
 
     def accumulate_at(self, op: Op, at: Affine, value: str) -> AccumulateAt:
         """One value into the part of a column reduction."""
@@ -156,6 +185,8 @@ class Rows:
         for name, count, _ in reversed(self.low.cols):
             total = total + var(name) * step
             step *= count
+        if self.low.across:
+            return total
         at = Affine(chunk) if isinstance(chunk, int) else var(chunk)
         return total + at * self.columns
 
@@ -231,7 +262,7 @@ class Rows:
     def _combine_columns(self, columns: Sequence[Op], top: Scope) -> None:
         """Add the other chunks' columns to the first's, a run of columns that stays in cache at a time."""
         low = self.low
-        if same(low.chunks, 1) or not columns:
+        if same(low.chunks, 1) or low.across or not columns:
             return
         chunk, column = self.names.fresh("p"), self.names.fresh("j")
         body: list[Statement] = []

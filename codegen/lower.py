@@ -15,6 +15,7 @@ output's, the first chunk copies what lies around the window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from weft.codegen import accumulate
@@ -40,6 +41,7 @@ from weft.codegen.scope import Scope
 from weft.codegen.shaping import shaped
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
+from weft.codegen.streams import pays
 from weft.codegen.tiling import THREADS, Tiling
 from weft.ir.contraction import contracted
 from weft.ir.dims import maximum, may_exceed, minimum, same, value_of
@@ -79,8 +81,7 @@ class Lowering:
         self.stages = Stages(self)
         self.kept = self.stages.kept
         self.streams -= {buffer for buffer, _ in self.kept.values()}
-        moved = sum(v.type.np_dtype.itemsize for v in (*graph.inputs, *graph.outputs))
-        if self._cost() > moved:  # the stores have to wait for what they are of, not for memory
+        if not pays(self):
             self.streams.clear()
 
     def _declare(self, streams: Collection[int]) -> None:
@@ -142,9 +143,8 @@ class Lowering:
         if not cols:
             cols, rows = rows[-1:], rows[:-1]
         self.rows, self.cols = rows, cols
-        self.row_count = 1
-        for _, count, _ in rows:
-            self.row_count *= count
+        self.across = accumulate.runs_across(self)
+        self.row_count = math.prod(count for _, count, _ in rows)
         # axes whose values live inside a row's loops
         col_names = {name for name, _, _ in cols}
         self.col_axes = {
@@ -162,9 +162,7 @@ class Lowering:
 
     def run(self) -> Kernel:
         self.chunks = self._choose_chunks()
-        columns = 1
-        for _, count, _ in self.cols:
-            columns *= count
+        columns = math.prod(count for _, count, _ in self.cols)
         for v, (name, _) in self.kept.items():
             if name not in self.out_of.values():
                 self.buffers.append(Buffer(name, v.dtype, columns * self.chunks, "chunk"))
@@ -184,6 +182,13 @@ class Lowering:
         if self.flat:
             count = self.cols[0][1] if self.cols else 1
             self._row(main, *self._bounds(main, count))
+        elif self.across:
+            name, count, _ = self.cols[0]
+            lo, hi = self._bounds(main, count)
+            inner = Scope([], {}, main)
+            self.accumulators.fill(inner)
+            self._rows(inner)
+            main.statements.append(For(name, lo, hi, inner.statements))
         elif self.rows:
             self._rows(main)
         else:
@@ -204,16 +209,18 @@ class Lowering:
             self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work, serial
         )
 
-    def _cost(self) -> int:
+    def cost(self) -> int:
         """Instructions per element."""
         computed = (op for op in self.graph.ops if op.kind.family == "elementwise" and not is_free(op))
         return sum(op_scalar(op).cost for op in computed)
 
     def _choose_chunks(self) -> int:
-        self.work = self.space.size() * (self._cost() + 2 * len(self.graph.inputs) + 2)
+        self.work = self.space.size() * (self.cost() + 2 * len(self.graph.inputs) + 2)
         tiling, kinds = self.tiling, set(self.space.reductions.values())
         many = (self.cols[0][1] if self.cols else 1) // tiling.elements if self.flat else self.row_count
-        if "column" in kinds:
+        if self.across:
+            many = self.cols[0][1]
+        elif "column" in kinds:
             many = minimum(many, self.row_count // tiling.rows)
         limit = tiling.parts if kinds & {"full", "column"} else tiling.chunks
         return maximum(1, minimum(limit, self.work // tiling.work, many))
@@ -245,7 +252,7 @@ class Lowering:
         of their own, the first one shared: a row's place then takes no division, and what its outer axes alone decide
         is read once."""
         inner = Scope([], {}, scope)
-        few = 1 < value_of(self.chunks) and value_of(self.rows[0][1]) < 2 * value_of(self.chunks)
+        few = 1 < value_of(self.chunks) and value_of(self.rows[0][1]) < 2 * value_of(self.chunks) and not self.across
         if len(self.rows) > 1 and few and not any(self.axis_of.get(name) in self.ends for name, _, _ in self.rows):
             lo, hi = self._bounds(scope, self.row_count)
             row = self.names.fresh("row")
@@ -254,7 +261,7 @@ class Lowering:
             scope.statements.append(For(row, lo, hi, inner.statements))
             return
         first, count, _ = self.rows[0]
-        lo, hi = self._bounds(scope, count)
+        lo, hi = (Affine(), Affine(count)) if self.across else self._bounds(scope, count)
         self._row(inner, None, None)
         hi = self.end(first, hi, scope)
         nest: list[Statement] = inner.statements
@@ -328,7 +335,7 @@ class Lowering:
             if blocked:
                 partial.end_block(run)
             nest = run.statements
-        for outer_name, outer_count, _ in reversed(self.cols[:-1]):
+        for outer_name, outer_count, _ in reversed(self.cols[self.across : -1]):
             nest = [For(outer_name, Affine(), self.end(outer_name, Affine(outer_count), scope), nest)]
         scope.statements.extend(nest)
         partial.close(scope)

@@ -2,7 +2,8 @@
 
     scatter       copy the base unless its buffer is the result's, then set one element after the other
     scatter_add   likewise, and add (an index may come twice)
-    recur         the axis in order: a number is carried along the last axis, along others a row is read back
+    recur         the axis in order: a number is carried along the last axis, along others a row is read back;
+                  rows are shared out, and of numbers several rows go beside each other
     dot           row of C in scratch:  for k: for j: c[j] += a[i, k] * b[k, j]     (half summed in single)
 """
 
@@ -18,9 +19,11 @@ from weft.codegen.kernel import (
     Compute,
     Constant,
     For,
+    Index,
     Kernel,
     Load,
     Read,
+    Share,
     Statement,
     Store,
     ToIndex,
@@ -30,10 +33,14 @@ from weft.codegen.kernel import (
 from weft.codegen.reading import Names, Reader, op_scalar
 from weft.codegen.scalar import expression
 from weft.codegen.scope import Scope
+from weft.codegen.tiling import THREADS
+from weft.ir.dims import maximum, minimum, same, value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.ops.linalg import free_axes
 from weft.ir.types import strides_of
+
+BESIDE = 4  # recurrences: an addition takes as long as so many that don't wait for each other
 
 
 class Special:
@@ -83,10 +90,10 @@ class Special:
         scope.statements.append(Compute(name, op_scalar(op), operands, op.kind.name, op.location))
         return name
 
-    def finish(self, body: list[Statement], work: int, serial: str) -> Kernel:
+    def finish(self, body: list[Statement], work: int, serial: str, chunks: int = 1) -> Kernel:
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
         statements = [*self.top.statements, *body]
-        return Kernel(self.graph.name, tuple(self.buffers), 1, statements, [], sources, work, serial)
+        return Kernel(self.graph.name, tuple(self.buffers), chunks, statements, [], sources, work, serial)
 
 
 def loops(variables: Sequence[str], dims: Sequence[int], body: list[Statement]) -> list[Statement]:
@@ -204,34 +211,67 @@ def lower_dot(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
 
 def lower_recur(graph: Graph, op: Op, alias: Mapping[int, int]) -> Kernel:
     low = Special(graph, alias)
+    axis, dims = op.attrs["axis"], op.result.shape
+    low.out(op.result)
+    names, _ = low.nest(dims, "i")
+    outer, is_number = names[:axis], all(n == 1 for n in dims[axis + 1 :])
+    work = 3 * op.result.type.size
+    if not outer:
+        return low.finish(_recurrence(low, op, names, [0]), work, "recur")
+    chunks = maximum(1, minimum(THREADS.chunks, work // THREADS.work, dims[0] // BESIDE))
+    start, stop = Affine(), Affine(dims[0])
+    body: list[Statement] = []
+    if not same(chunks, 1):
+        start, stop = var(low.names.fresh("lo")), var(low.names.fresh("hi"))
+        body.append(Share(start.terms[0][0], stop.terms[0][0], dims[0], chunks))
+    last = outer[-1]  # of whose rows several go beside each other
+    begin, end = (start, stop) if len(outer) == 1 else (Affine(), Affine(dims[axis - 1]))
+    rows: list[Statement]
+    if is_number and value_of(dims[axis - 1]) >= BESIDE:
+        count, middle = low.names.fresh("n"), low.names.fresh("to")
+        rows = [
+            Index(count, "floordiv", end + begin * -1, Affine(BESIDE)),
+            Index(middle, "min", begin + var(count) * BESIDE, end),
+            For(last, begin, var(middle), _recurrence(low, op, names, list(range(BESIDE))), step=BESIDE),
+            For(last, var(middle), end, _recurrence(low, op, names, [0])),
+        ]
+    else:
+        rows = [For(last, begin, end, _recurrence(low, op, names, [0]))]
+    if len(outer) > 1:
+        rows = [For(outer[0], start, stop, loops(outer[1:-1], dims[1 : axis - 1], rows))]
+    return low.finish([*body, *rows], work, "recur", chunks)
+
+
+def _recurrence(low: Special, op: Op, names: Sequence[str], rows: Sequence[int]) -> list[Statement]:
+    """The loop along the axis, in several rows at once: each waits for its own last number only."""
     a, b = op.operands
     axis, dims, dtype = op.attrs["axis"], op.result.shape, op.result.dtype
-    out = low.out(op.result)
-    names, begin = low.nest(dims, "i")
-    trip = Scope([], {}, low.top)
-    at = [var(n) for n in names]
-    outer, inner = names[:axis], names[axis + 1 :]
-    is_number = all(n == 1 for n in dims[axis + 1 :])  # what is carried
-    carried = low.names.fresh("y")
-    value = low.element(b, at, begin)
-    begin.statements.append(Store(out, dtype, flat(dims, at), value))
-    factor, term = low.element(a, at, trip), low.element(b, at, trip)
-    old, product, new = (low.names.fresh("t") for _ in range(3))
-    before = [var(n) + -1 if i == axis else var(n) for i, n in enumerate(names)]
-    trip.statements += [
-        Read(old, dtype, carried) if is_number else Load(old, dtype, out, flat(dims, before)),
-        Compute(product, expression("a * b", [dtype, dtype], dtype), (factor, old), "mul", op.location),
-        Compute(new, expression("a + b", [dtype, dtype], dtype), (product, term), "add", op.location),
-        Store(out, dtype, flat(dims, at), new),
-    ]
-    if is_number:
-        begin.statements.append(Assign(carried, dtype, value))
-        trip.statements.append(Assign(carried, dtype, new))
-    n, rest = dims[axis], dims[axis + 1 :]
+    out = next(iter(low.written))
+    is_number = all(n == 1 for n in dims[axis + 1 :])
+    begin, trip = Scope([], {}, low.top), Scope([], {}, low.top)
+    start: list[Statement] = []
+    for row in rows:
+        at = [var(n) + row if row and i == axis - 1 else var(n) for i, n in enumerate(names)]
+        carried = low.names.fresh("y")
+        value = low.element(b, at, begin)
+        begin.statements.append(Store(out, dtype, flat(dims, at), value))
+        factor, term = low.element(a, at, trip), low.element(b, at, trip)
+        old, product, new = (low.names.fresh("t") for _ in range(3))
+        before = [i + -1 if d == axis else i for d, i in enumerate(at)]
+        trip.statements += [
+            Read(old, dtype, carried) if is_number else Load(old, dtype, out, flat(dims, before)),
+            Compute(product, expression("a * b", [dtype, dtype], dtype), (factor, old), "mul", op.location),
+            Compute(new, expression("a + b", [dtype, dtype], dtype), (product, term), "add", op.location),
+            Store(out, dtype, flat(dims, at), new),
+        ]
+        if is_number:
+            start.append(Variable(carried, dtype, 0))
+            begin.statements.append(Assign(carried, dtype, value))
+            trip.statements.append(Assign(carried, dtype, new))
+    inner, n, rest = names[axis + 1 :], dims[axis], dims[axis + 1 :]
     first = For(names[axis], Affine(), Affine(min(n, 1)), loops(inner, rest, begin.statements))
     others = For(names[axis], Affine(1), Affine(n), loops(inner, rest, trip.statements))
-    start: list[Statement] = [Variable(carried, dtype, 0)] if is_number else []
-    return low.finish(loops(outer, dims[:axis], [*start, first, others]), 3 * op.result.type.size, "recur")
+    return [*start, first, others]
 
 
 SPECIAL = {"recur": lower_recur, "scatter": lower_scatter, "scatter_add": lower_scatter, "dot": lower_dot}

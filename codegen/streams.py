@@ -24,6 +24,11 @@ BLOCK = 1024  # elements that are collected
 SHORT = 256  # trips: in a shorter loop the collecting costs as much as it saves
 
 
+def pays(low: Lowering) -> bool:
+    """Is a kernel so cheap that its stores wait for memory, and not for what is stored?"""
+    return low.cost() <= sum(v.type.np_dtype.itemsize for v in (*low.graph.inputs, *low.graph.outputs))
+
+
 def streamed(low: Lowering, loop: For, most: int) -> list[Statement]:
     """The loop, of `most` trips, with its stores to streamed buffers collected in blocks."""
     found = [

@@ -79,3 +79,12 @@ def test_what_is_refused():
         weft.compile(lambda x: np.cumsum(x, dtype=bool))(np.ones(3, bool))
     with pytest.raises(np.exceptions.AxisError):
         weft.compile(lambda x: np.cumsum(x, axis=2))(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("shape", [(2051, 300), (5, 200, 301), (400, 3, 5), (300, 4, 1), (3, 1)])
+def test_recurrences_in_many_rows(shape) -> None:
+    """Rows are shared out, several beside each other, and what is left over one by one."""
+    x = np.random.default_rng(0).standard_normal(shape)
+    for axis in range(len(shape)):
+        found = weft.compile(np.cumsum, static_argnames="axis")(x, axis=axis)
+        np.testing.assert_allclose(found, np.cumsum(x, axis=axis), 1e-12, 1e-12)

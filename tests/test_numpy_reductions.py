@@ -260,3 +260,15 @@ def test_errors(name):
         weft.compile(function)(X)
     if isinstance(caught.value, errors.WeftError):
         assert "test_numpy_reductions.py:" in str(caught.value).splitlines()[0]
+
+
+@pytest.mark.parametrize("shape", [(100, 37, 70), (33, 200, 300), (64, 3, 5, 100)])
+def test_over_middle_axes(shape) -> None:
+    """Each chunk has some of the columns for itself, and adds all rows to them."""
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    axes = tuple(range(1, len(shape) - 1))
+    f = weft.compile(lambda x: (np.sum(x, axis=axes), np.max(x * x, axis=axes) + 1, np.var(x, axis=1)))
+    wide = x.astype(np.float64)
+    expected = (wide.sum(axes), np.max(wide * wide, axis=axes) + 1, np.var(wide, axis=1))
+    for made, true in zip(f(x), expected, strict=True):
+        np.testing.assert_allclose(made, true, rtol=2e-5, atol=1e-4)

@@ -54,7 +54,8 @@ PASSES = [
     Pass("recompute", recompute),
 ]
 BY_NAME = {p.name: p for p in PASSES}
-GRAPHS = {"trace": 0, "grad": 1, "simplified": len(PASSES) - 2, "fused": len(PASSES)}  # how many passes ran
+UNFUSED = [p.name for p in PASSES].index("fuse")
+GRAPHS = {"trace": 0, "grad": 1, "simplified": UNFUSED, "fused": len(PASSES)}  # how many passes ran
 Donate = Collection[int | tuple[int, int]]  # inputs whose buffers results may take, see `weft.passes.memory`
 log = logging.getLogger("weft.pipeline")
 KERNELS, LLVM = logging.getLogger("weft.kernels"), logging.getLogger("weft.llvm")
