@@ -1,16 +1,13 @@
 """Kernel IR printed as LLVM IR text.
 
-A kernel becomes `@k_body`, which takes its buffers as `noalias` pointers: that is what lets LLVM vectorise. One of
-several chunks gets `@k` besides, which unpacks them from an array, the form in which the thread pool calls it. A short
-one in a loop is inlined there. Loop variables are SSA (phi), accumulators are stack slots that LLVM promotes. Sums
-carry `reassoc`: their order is free. Nothing is contracted here: which products become fused multiply-adds is the
-lowering's choice.
+Loop variables are SSA (phi), accumulators are stack slots that LLVM promotes. Sums carry `reassoc`: their order is
+free. Nothing is contracted here: which products become fused multiply-adds is the lowering's choice. What functions
+kernels become is `weft.codegen.functions`' business.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +20,6 @@ from weft.codegen.kernel import (
     AccumulateAt,
     Affine,
     Assign,
-    Buffer,
     Check,
     Compute,
     Constant,
@@ -42,11 +38,8 @@ from weft.codegen.kernel import (
     ToIndex,
     Variable,
     from_index,
-    scalars,
-    walk,
 )
-from weft.codegen.scalar import Scalar, declarations
-from weft.codegen.stream_ir import STREAM, STREAMED
+from weft.codegen.scalar import Scalar
 from weft.ir.dims import Dim, is_known, maximum, same
 from weft.ir.types import TensorType
 
@@ -58,7 +51,7 @@ MEMORY = {**scalar_llvm.TYPES, "bool": "i8"}
 
 
 @dataclass
-class _Function:
+class Function:
     """One function being printed."""
 
     lines: list[str] = field(default_factory=list)
@@ -118,12 +111,12 @@ class _Function:
         return result
 
 
-def _emit(f: _Function, statements: Sequence[Statement]) -> None:
+def _emit(f: Function, statements: Sequence[Statement]) -> None:
     for s in statements:
         _STATEMENTS[type(s)](f, s)
 
 
-def _for(f: _Function, s: For) -> None:
+def _for(f: Function, s: For) -> None:
     start, stop = f.affine(s.start), f.affine(s.stop)
     f.count += 1
     tag = f"{s.var}.{f.count}"
@@ -165,7 +158,7 @@ def _vectors_at_once(body: Sequence[str]) -> int:
     return 4 if work <= 2 * CALL_WORK else 2 if work <= 4 * CALL_WORK else 1
 
 
-def _index(f: _Function, s: Index) -> None:
+def _index(f: Function, s: Index) -> None:
     a, b = f.affine(s.a), f.affine(s.b)
     out = f.fresh(s.target)
     if s.op in ("min", "max"):
@@ -175,12 +168,12 @@ def _index(f: _Function, s: Index) -> None:
     f.define(s.target, out)
 
 
-def _share(f: _Function, s: Share) -> None:
+def _share(f: Function, s: Share) -> None:
     for target, add in ((s.low, 0), (s.high, s.count)):
         _index(f, Index(target, "floordiv", Affine(add, (("chunk", s.count),)), Affine(s.chunks)))
 
 
-def _to_index(f: _Function, s: ToIndex) -> None:
+def _to_index(f: Function, s: ToIndex) -> None:
     if s.limit is None:
         f.define(s.target, f.names[s.value])
         return
@@ -190,7 +183,7 @@ def _to_index(f: _Function, s: ToIndex) -> None:
     f.define(s.target, out)
 
 
-def _check(f: _Function, s: Check) -> None:
+def _check(f: Function, s: Check) -> None:
     value, slot = f.names[s.value], f.names[s.worst]
     old, new, out = f.fresh("old"), f.fresh("new"), f.fresh(s.target)
     f.put(f"{old} = load i64, ptr {slot}")
@@ -200,7 +193,7 @@ def _check(f: _Function, s: Check) -> None:
     f.define(s.target, out)
 
 
-def _report(f: _Function, s: Report) -> None:
+def _report(f: Function, s: Report) -> None:
     worst, bad = f.fresh("worst"), f.fresh("bad")
     f.put(f"{worst} = load i64, ptr {f.names[s.worst]}")
     f.put(f"{bad} = icmp uge i64 {worst}, {f.number(s.size)}")
@@ -212,41 +205,26 @@ def _report(f: _Function, s: Report) -> None:
     f.label(f"{tag}.end")
 
 
-OUT_OF_BOUNDS = """\
-define internal void @weft_out_of_bounds(ptr %error, i64 %site, i64 %index) noinline cold nounwind {
-  %was = cmpxchg ptr %error, i64 0, i64 %site monotonic monotonic
-  %first = extractvalue {i64, i1} %was, 1
-  br i1 %first, label %keep, label %end
-keep:
-  %at = getelementptr inbounds i64, ptr %error, i64 1
-  store i64 %index, ptr %at
-  br label %end
-end:
-  ret void
-}
-"""
-
-
-def _from_index(f: _Function, s: FromIndex) -> None:
+def _from_index(f: Function, s: FromIndex) -> None:
     f.define(s.target, f.scalar(from_index(s.dtype), [f.affine(s.value)]))
 
 
-def _in_range(f: _Function, s: InRange) -> None:
+def _in_range(f: Function, s: InRange) -> None:
     shifted, out = f.fresh("i"), f.fresh(s.target)
     f.put(f"{shifted} = sub i64 {f.affine(s.value)}, {f.number(s.low)}")
     f.put(f"{out} = icmp ult i64 {shifted}, {f.number(s.high - s.low)}")
     f.define(s.target, out)
 
 
-def _constant(f: _Function, s: Constant) -> None:
+def _constant(f: Function, s: Constant) -> None:
     f.define(s.target, scalar_llvm.literal(s.value, s.dtype))
 
 
-def _load(f: _Function, s: Load) -> None:
+def _load(f: Function, s: Load) -> None:
     f.define(s.target, _element(f, s.buffer, s.dtype, s.index, s.target))
 
 
-def _element(f: _Function, buffer: str, dtype: str, index: Affine, hint: str) -> str:
+def _element(f: Function, buffer: str, dtype: str, index: Affine, hint: str) -> str:
     at, out = f.pointer(buffer, dtype, index), f.fresh(hint)
     f.put(f"{out} = load {MEMORY[dtype]}, ptr {at}")
     if dtype != "bool":
@@ -256,11 +234,11 @@ def _element(f: _Function, buffer: str, dtype: str, index: Affine, hint: str) ->
     return flag
 
 
-def _store(f: _Function, s: Store) -> None:
+def _store(f: Function, s: Store) -> None:
     _put_element(f, s.buffer, s.dtype, s.index, f.names[s.value])
 
 
-def _stream(f: _Function, s: Stream) -> None:
+def _stream(f: Function, s: Stream) -> None:
     to, source = f.pointer(s.buffer, s.dtype, s.index), f.pointer(s.source, s.dtype, s.begin)
     size = f.fresh("bytes")
     f.put(f"{size} = mul nsw i64 {f.affine(s.count)}, {np.dtype(TensorType(s.dtype).np_dtype).itemsize}")
@@ -268,7 +246,7 @@ def _stream(f: _Function, s: Stream) -> None:
     f.streams = True
 
 
-def _put_element(f: _Function, buffer: str, dtype: str, index: Affine, value: str) -> None:
+def _put_element(f: Function, buffer: str, dtype: str, index: Affine, value: str) -> None:
     if dtype == "bool":
         wide = f.fresh("z")
         f.put(f"{wide} = zext i1 {value} to i8")
@@ -276,11 +254,11 @@ def _put_element(f: _Function, buffer: str, dtype: str, index: Affine, value: st
     f.put(f"store {MEMORY[dtype]} {value}, ptr {f.pointer(buffer, dtype, index)}")
 
 
-def _compute(f: _Function, s: Compute) -> None:
+def _compute(f: Function, s: Compute) -> None:
     f.define(s.target, f.scalar(s.scalar, [f.names[o] for o in s.operands]))
 
 
-def _variable(f: _Function, s: Variable) -> None:
+def _variable(f: Function, s: Variable) -> None:
     slot = f.fresh(s.name)
     kind = scalar_llvm.TYPES[s.dtype]
     f.slots.append(f"  {slot} = alloca {kind}")
@@ -288,24 +266,24 @@ def _variable(f: _Function, s: Variable) -> None:
     f.put(f"store {kind} {scalar_llvm.literal(s.value, s.dtype)}, ptr {slot}")
 
 
-def _read(f: _Function, s: Read) -> None:
+def _read(f: Function, s: Read) -> None:
     out = f.fresh(s.target)
     f.put(f"{out} = load {scalar_llvm.TYPES[s.dtype]}, ptr {f.names[s.name]}")
     f.define(s.target, out)
 
 
-def _assign(f: _Function, s: Assign) -> None:
+def _assign(f: Function, s: Assign) -> None:
     f.put(f"store {scalar_llvm.TYPES[s.dtype]} {f.names[s.value]}, ptr {f.names[s.name]}")
 
 
-def _accumulate(f: _Function, s: Accumulate) -> None:
+def _accumulate(f: Function, s: Accumulate) -> None:
     kind, slot = scalar_llvm.TYPES[s.dtype], f.names[s.name]
     old = f.fresh("old")
     f.put(f"{old} = load {kind}, ptr {slot}")
     f.put(f"store {kind} {_combined(f, s, old)}, ptr {slot}")
 
 
-def _combined(f: _Function, s: Accumulate, old: str) -> str:
+def _combined(f: Function, s: Accumulate, old: str) -> str:
     kind, value = scalar_llvm.TYPES[s.dtype], f.names[s.value]
     new = f.fresh("new")
     if s.dtype in ("f32", "f64") and s.kind in ("add", "mul"):
@@ -320,12 +298,12 @@ def _combined(f: _Function, s: Accumulate, old: str) -> str:
     return new
 
 
-def _accumulate_at(f: _Function, s: AccumulateAt) -> None:
+def _accumulate_at(f: Function, s: AccumulateAt) -> None:
     old = _element(f, s.buffer, s.dtype, s.index, "old")
     _put_element(f, s.buffer, s.dtype, s.index, f.scalar(s.combine, [old, f.names[s.value]]))
 
 
-def _accumulate_arg(f: _Function, s: AccumulateArg) -> None:
+def _accumulate_arg(f: Function, s: AccumulateArg) -> None:
     kind, best, at = scalar_llvm.TYPES[s.dtype], f.names[s.best], f.names[s.at]
     old, old_at = f.fresh("old"), f.fresh("old")
     f.put(f"{old} = load {kind}, ptr {best}")
@@ -339,7 +317,7 @@ def _accumulate_arg(f: _Function, s: AccumulateArg) -> None:
     f.put(f"store i64 {new_at}, ptr {at}")
 
 
-_STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
+_STATEMENTS: dict[type, Callable[[Function, Any], None]] = {
     For: _for, Index: _index, Share: _share, ToIndex: _to_index, Check: _check, Report: _report,
     FromIndex: _from_index, InRange: _in_range, Constant: _constant, Load: _load, Store: _store,
     Stream: _stream, Compute: _compute,
@@ -348,125 +326,9 @@ _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
 }  # fmt: skip
 
 
-def _function(name: str, kernel: Kernel, body: Sequence[Statement], how: str) -> str:
-    """`@name_body`, which its module alone calls."""
-    f = _printed(kernel, body, "%chunk")
-    params = "".join(f"ptr noalias %{b.name}, " for b in kernel.buffers)
-    lines = [f"define internal void @{name}_body({params}i64 %chunk) {how} nounwind {{", "entry:"]
-    lines += [*_loaded(kernel), *f.slots, *f.lines, *([STREAMED] if f.streams else []), "  ret void", "}"]
-    return "\n".join(lines) + "\n"
-
-
-def _visible(name: str, kernel: Kernel, body: Sequence[Statement]) -> str:
-    """`@name`, which other modules call: of one chunk, so it need not be told which."""
-    f = _printed(kernel, body, "0")
-    params = ", ".join(f"ptr noalias %{b.name}" for b in kernel.buffers)
-    lines = [f"define void @{name}({params}) nounwind {{", "entry:", *_loaded(kernel), *f.slots, *f.lines]
-    return "\n".join([*lines, *([STREAMED] if f.streams else []), "  ret void", "}"]) + "\n"
-
-
-def _loaded(kernel: Kernel) -> list[str]:
-    """The sizes that a function begins by reading."""
-    lines = []
-    for i in range(len(kernel.sizes)):
-        lines.append(f"  %size.{i}.at = getelementptr inbounds i64, ptr %sizes, i64 {i}")
-        lines.append(f"  %size.{i} = load i64, ptr %size.{i}.at")
-    return lines
-
-
-def _printed(kernel: Kernel, body: Sequence[Statement], chunk: str) -> _Function:
-    f = _Function(sizes={n: f"%size.{i}" for i, n in enumerate(kernel.sizes)})
+def printed(kernel: Kernel, body: Sequence[Statement], chunk: str) -> Function:
+    """The statements of a function of that kernel; `chunk` is what it calls the number of its chunk."""
+    f = Function(sizes={n: f"%size.{i}" for i, n in enumerate(kernel.sizes)})
     f.names["chunk"] = chunk
     _emit(f, body)
     return f
-
-
-def unpacking(name: str, buffers: Sequence[Buffer], linkage: str = "internal ") -> str:
-    """`@name`, which takes the buffers of `@name_body` from an array of pointers."""
-    lines = [f"define {linkage}void @{name}(ptr %args, i64 %chunk) nounwind {{"]
-    args = []
-    for i in range(len(buffers)):
-        lines.append(f"  %a{i} = getelementptr inbounds ptr, ptr %args, i64 {i}")
-        lines.append(f"  %p{i} = load ptr, ptr %a{i}")
-        args.append(f"ptr noalias %p{i}")
-    lines.append(f"  call void @{name}_body({', '.join([*args, 'i64 %chunk'])})")
-    lines += ["  ret void", "}"]
-    return "\n".join(lines) + "\n"
-
-
-def print_kernels(kernels: Sequence[Kernel], inlined: Collection[str] = ()) -> str:
-    """LLVM IR of the kernels and of the scalar functions that they call, without declarations.
-
-    `inlined`: names of those that become part of their callers.
-    """
-    parts = _scalar_functions(kernels)
-    for k in kernels:
-        how = "alwaysinline" if k.name in inlined else "noinline"
-        parts.append(_function(k.name, k, k.body, how))
-        if not same(k.chunks, 1):
-            parts.append(unpacking(k.name, k.buffers))
-        if k.final:
-            parts.append(_function(f"{k.name}_final", k, k.final, how))
-    return _with_loops("\n".join([*parts, *_helpers(kernels)]))
-
-
-def print_alone(k: Kernel) -> str:
-    """The same of one kernel that other modules call: as `@k`, and `@k_final`.
-
-    Several chunks go through the pool, which has the buffers in an array.
-    """
-    parts = _scalar_functions([k])
-    if same(k.chunks, 1):
-        parts.append(_visible(k.name, k, k.body))
-    else:
-        parts += [_function(k.name, k, k.body, "noinline"), unpacking(k.name, k.buffers, "")]
-    if k.final:
-        parts.append(_visible(f"{k.name}_final", k, k.final))
-    return _with_loops("\n".join([*parts, *_helpers([k])]))
-
-
-def _helpers(kernels: Sequence[Kernel]) -> list[str]:
-    """The functions that they call beside scalar ones."""
-    parts = [OUT_OF_BOUNDS] if any(b.role == "error" for k in kernels for b in k.buffers) else []
-    return [*parts, STREAM] if any(isinstance(s, Stream) for k in kernels for s in walk(k.body)) else parts
-
-
-def _scalar_functions(kernels: Sequence[Kernel]) -> list[str]:
-    needed: dict[str, Scalar] = {}
-    for k in kernels:
-        for s in scalars([*k.body, *k.final]):
-            for callee in s.calls:
-                needed[callee.name] = callee
-    return [scalar.llvm_define() for scalar in needed.values()]
-
-
-def _with_loops(text: str) -> str:
-    """Each rolled loop's metadata, a node of its own."""
-    first, *rest = re.split(ROLLED.format(r"(\d)"), text)
-    nodes, parts = ['!0 = !{!"llvm.loop.unroll.disable"}'], [first]
-    for count, part in zip(rest[::2], rest[1::2], strict=True):
-        n = len(nodes)
-        parts.append(f", !llvm.loop !{n}{part}")
-        nodes.append(f"!{n} = distinct !{{!{n}, !0}}")
-        if int(count):
-            nodes[n] = f"!{n} = distinct !{{!{n}, !0, !{n + 1}}}"
-            nodes.append(f'!{n + 1} = !{{!"llvm.loop.interleave.count", i32 {count}}}')
-    return "\n".join(["".join(parts), *nodes]) + "\n" if rest else text
-
-
-def module(text: str) -> str:
-    """Add the declarations that `text` uses."""
-    lines = [line for line in declarations().splitlines() if line.startswith("declare")]
-    for t in ("float", "double"):
-        short = "f32" if t == "float" else "f64"
-        lines += [f"declare {t} @llvm.{m}.{short}({t}, {t})" for m in ("maximum", "minimum")]
-    for n in (8, 16, 32, 64):
-        lines += [f"declare i{n} @llvm.{m}.i{n}(i{n}, i{n})" for m in ("smin", "smax", "umin", "umax")]
-    used = set(re.findall(r"@[\w.]+", text))
-    defined = set(re.findall(r"^(?:define[^@]*|declare[^@]*)(@[\w.]+)", text, re.M))
-    keep = {}
-    for line in lines:
-        found = re.search(r"@[\w.]+", line)
-        if found and found.group() in used - defined:
-            keep[found.group()] = line
-    return "\n".join(sorted(keep.values())) + "\n\n" + text

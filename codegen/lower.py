@@ -42,9 +42,9 @@ from weft.codegen.shaping import shaped
 from weft.codegen.special import SPECIAL
 from weft.codegen.stages import Stages
 from weft.codegen.streams import pays
-from weft.codegen.tiling import THREADS, Tiling
+from weft.codegen.tiling import THREADS, Tiling, chunks_of
 from weft.ir.contraction import contracted
-from weft.ir.dims import maximum, may_exceed, minimum, same, value_of
+from weft.ir.dims import may_exceed, same, value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.space import is_free, is_relabel, leaves
@@ -99,8 +99,7 @@ class Lowering:
             whole = self.windows[v].base if v in self.windows else v
             self.buffers.append(Buffer(name, v.dtype, whole.type.size, "out"))
         self.written = {self.out_of[v] for v in self.graph.outputs}
-        own = (i for i in streams if i not in self.alias)
-        self.streams = {self.out_of[self.graph.outputs[i]] for i in own}
+        self.streams = {self.out_of[self.graph.outputs[i]] for i in streams if i not in self.alias}
         self.collected: dict[str, str] = {}  # streamed buffer -> where blocks of it are collected
 
     def _shape_loops(self) -> None:
@@ -161,7 +160,8 @@ class Lowering:
     # ---- emission --------------------------------------------------------------------------------
 
     def run(self) -> Kernel:
-        self.chunks = self._choose_chunks()
+        self.work = self.space.size() * (self.cost() + 2 * len(self.graph.inputs) + 2)
+        self.chunks = chunks_of(self)
         columns = math.prod(count for _, count, _ in self.cols)
         for v, (name, _) in self.kept.items():
             if name not in self.out_of.values():
@@ -205,25 +205,13 @@ class Lowering:
         sources = tuple(dict.fromkeys(str(op.location) for op in self.graph.ops if op.location))
         serial = "a write to a part of an array" if self.windows else "bound" if self.checks.error else ""
         serial = serial or ("a slice that moves" if self.bounds else "")
-        return Kernel(
-            self.graph.name, tuple(self.buffers), self.chunks, top.statements, final, sources, self.work, serial
-        )
+        buffers, body = tuple(self.buffers), top.statements
+        return Kernel(self.graph.name, buffers, self.chunks, body, final, sources, self.work, serial)
 
     def cost(self) -> int:
         """Instructions per element."""
         computed = (op for op in self.graph.ops if op.kind.family == "elementwise" and not is_free(op))
         return sum(op_scalar(op).cost for op in computed)
-
-    def _choose_chunks(self) -> int:
-        self.work = self.space.size() * (self.cost() + 2 * len(self.graph.inputs) + 2)
-        tiling, kinds = self.tiling, set(self.space.reductions.values())
-        many = (self.cols[0][1] if self.cols else 1) // tiling.elements if self.flat else self.row_count
-        if self.across:
-            many = self.cols[0][1]
-        elif "column" in kinds:
-            many = minimum(many, self.row_count // tiling.rows)
-        limit = tiling.parts if kinds & {"full", "column"} else tiling.chunks
-        return maximum(1, minimum(limit, self.work // tiling.work, many))
 
     def _bounds(self, scope: Scope, count: int) -> tuple[Affine, Affine]:
         if same(self.chunks, 1):

@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 
 from weft.codegen.entry import NO_MEMORY, OUT_OF_BOUNDS, RAISED
+from weft.codegen.functions import module, print_kernels
 from weft.codegen.kernel import Kernel
-from weft.codegen.llvm import module, print_kernels
 from weft.codegen.stack_ir import STACKS
 from weft.codegen.step_control import write_graph
 from weft.codegen.step_writer import ALIGN, Frame, Writer

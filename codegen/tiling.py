@@ -8,6 +8,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from weft.ir.dims import maximum, minimum
+
+if TYPE_CHECKING:
+    from weft.codegen.lower import Lowering
 
 
 @dataclass(frozen=True)
@@ -25,3 +31,15 @@ class Tiling:
 
 THREADS = Tiling(work=1 << 16, chunks=64, parts=64, elements=64, rows=8, block=512, nests=False)
 BLOCKS = Tiling(work=1, chunks=4096, parts=512, elements=2048, rows=16, block=1 << 14, nests=True)
+
+
+def chunks_of(low: Lowering) -> int:
+    """How many chunks a kernel is cut into."""
+    tiling, kinds = low.tiling, set(low.space.reductions.values())
+    many = (low.cols[0][1] if low.cols else 1) // tiling.elements if low.flat else low.row_count
+    if low.across:
+        many = low.cols[0][1]
+    elif "column" in kinds:
+        many = minimum(many, low.row_count // tiling.rows)
+    limit = tiling.parts if kinds & {"full", "column"} else tiling.chunks
+    return maximum(1, minimum(limit, low.work // tiling.work, many))  # type: ignore[no-any-return]

@@ -15,8 +15,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from weft.codegen.functions import module, print_alone, print_kernels
 from weft.codegen.kernel import Kernel
-from weft.codegen.llvm import module, print_alone, print_kernels
 from weft.ir.dims import same
 
 STEP = "step"

@@ -357,7 +357,6 @@ class Trace:
 
     def _slice(self, value: Value) -> tuple[list[Op], list[Value]]:
         """The ops, in order, and the inputs that `value` depends on and that are not known yet."""
-        ops = self.builder.ops
         self._number()
         inputs: list[Value] = []
         wanted, seen, stack = set[int](), set[Value](), [value]
@@ -371,8 +370,8 @@ class Trace:
                 inputs.append(v)
             else:
                 wanted.add(at)
-                stack.extend(ops[at].operands)
-        return [ops[i] for i in sorted(wanted)], inputs
+                stack.extend(self.builder.ops[at].operands)
+        return [self.builder.ops[i] for i in sorted(wanted)], inputs
 
     def _blocking(self, inputs: Sequence[Value]) -> tuple[Value, Source] | None:
         """An input without a value, if there is one, and its source."""

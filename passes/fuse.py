@@ -20,18 +20,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from weft.ir.cost import TYPICAL, group_cost, read_again
-from weft.ir.dims import same, same_shape, value_of
+from weft.ir.dims import same, value_of
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
-from weft.ir.grow import Grown
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
-from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, Space, is_alone, leaves
+from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, is_alone, leaves
 from weft.ir.space import is_free as is_movement
 from weft.ir.views import streamed, view_of
 from weft.ir.writes import solve_writes, untouched, window
 from weft.passes.early import early
+from weft.passes.groups import Group, Solved
 
 SMALL_PART = 8  # parts of an array, of which one is kept rather than the array
 WINDOW_READS = frozenset(READER.values())
@@ -55,49 +55,6 @@ def free_ops(ops: Sequence[Op]) -> set[int]:
     return found
 
 
-class _Solved:
-    """A group's ops with the free ones that they read through, and what is known of them."""
-
-    def __init__(self, closure: list[int], ops: Sequence[Op], space: Space) -> None:
-        self.closure, self._ops, self._space = set(closure), ops, space
-        self._grown: Grown | None = None
-
-    @property
-    def grown(self) -> Grown:
-        if self._grown is None:
-            self._grown = Grown(self._ops, self._space)
-        return self._grown
-
-
-@dataclass(eq=False, slots=True)
-class _Group:
-    """Positions of the ops that a kernel is asked to compute (free ops are added when it is cut out), or of one op.
-
-    ahead: the ops that must have run before the members, some of which are members; through_free: those of them that
-    the members read through free ops; place: in the order of groups; shape: of every member's result, where all are
-    elementwise, alike, and in one loop; solved: as what it may grow (after `_fits` said yes, and while it grew).
-    """
-
-    members: set[int]
-    ahead: set[int]
-    through_free: set[int]
-    place: int
-    shape: tuple[int, ...] | None
-    solved: _Solved | None = None
-
-    def alike(self, other: _Group) -> bool:
-        """Are both elementwise and of one shape, and neither reads the other through movement?"""
-        moved = self.through_free & other.members or other.through_free & self.members
-        if self.shape is None or other.shape is None:
-            return False
-        return same_shape(self.shape, other.shape) and not moved
-
-    def joined(self, other: _Group) -> _Group:
-        members, ahead = self.members | other.members, self.ahead | other.ahead
-        through_free, shape = self.through_free | other.through_free, self.shape if self.alike(other) else None
-        return _Group(members, ahead, through_free, -1, shape)
-
-
 class _Fuser:
     def __init__(self, graph: Graph, numbers: Iterator[int]) -> None:
         self.graph = graph
@@ -114,7 +71,7 @@ class _Fuser:
         self.long = {v for v in values if value_of(v.type.nbytes) > TYPICAL.cache}
         self.streamed = self._streamed()
         self.kept = self._kept()
-        self._last: _Solved | None = None  # of `_fits`, when it said yes
+        self._last: Solved | None = None  # of `_fits`, when it said yes
         self.apart: set[int] = set()  # writes of what is made by another kernel
         self.apart.update(
             i for i, op in enumerate(self.ops) if op.kind.name in WINDOWS and not self._fits({i}, [op.result])
@@ -122,15 +79,15 @@ class _Fuser:
         self.needed = self._needed()
         self.roots: dict[int, set[Value]] = {}
         self.final_uses: dict[Value, set[int]] = {}
-        self.group_of: dict[int, _Group] = {}
+        self.group_of: dict[int, Group] = {}
         self.recent: dict[Value, list[int]] = {}
-        self.order: list[_Group | None] = []  # a group comes after those that it waits for; None where one has left
+        self.order: list[Group | None] = []  # a group comes after those that it waits for; None where one has left
         for i in sorted(self.needed):
             self.roots[i], through_free = self._roots(i)
             for root in self.roots[i]:
                 self.final_uses.setdefault(root, set()).add(i)
             ahead = self._made(self.roots[i]) | self._readers_before(i)
-            self.group_of[i] = _Group({i}, ahead, self._made(through_free), len(self.order), self._shape(i))
+            self.group_of[i] = Group({i}, ahead, self._made(through_free), len(self.order), self._shape(i))
             self.order.append(self.group_of[i])
 
     def _is_free(self, i: int) -> bool:
@@ -311,7 +268,7 @@ class _Fuser:
                 recent.append(i)
                 del recent[:-MOST_SIBLINGS]
 
-    def _join(self, one: _Group, other: _Group) -> None:
+    def _join(self, one: Group, other: Group) -> None:
         """Make one group of two, if they can be one kernel."""
         if one is other or len(one.members) + len(other.members) > MAX_GROUP:
             return
@@ -335,9 +292,9 @@ class _Fuser:
         for place in range(first.place + len(region), last.place + 1):
             self.order[place] = None
 
-    def _between(self, first: _Group, last: _Group) -> set[_Group] | None:
+    def _between(self, first: Group, last: Group) -> set[Group] | None:
         """The groups after `first` that `last` waits for; None if one of them waits for `first`."""
-        found: set[_Group] = set()
+        found: set[Group] = set()
         todo = [last]
         while todo:
             group = todo.pop()
@@ -350,7 +307,7 @@ class _Fuser:
                     todo.append(maker)
         return found
 
-    def _one_kernel(self, one: _Group, other: _Group) -> tuple[bool, _Solved | None]:
+    def _one_kernel(self, one: Group, other: Group) -> tuple[bool, Solved | None]:
         union = one.members | other.members
         if not one.alike(other) and self._reads_long(union):
             self._last = None
@@ -364,7 +321,7 @@ class _Fuser:
         self._last = None
         return self._fits(union, self.stored(union)), self._last
 
-    def _grows(self, solved: _Solved | None, more: _Group, union: set[int]) -> bool:
+    def _grows(self, solved: Solved | None, more: Group, union: set[int]) -> bool:
         """Does a group that has been solved take in another without being solved again?"""
         if solved is None or not solved.grown.able:
             return False
@@ -401,7 +358,7 @@ class _Fuser:
         solved = solve_writes(inside, outputs)
         if solved is None:
             return False
-        self._last = _Solved(closure, solved.group.ops, solved.space)
+        self._last = Solved(closure, solved.group.ops, solved.space)
         group, space = solved.group, solved.space
         made = {r for op in inside for r in op.results}
         for o, w in group.windows.items():
@@ -416,10 +373,10 @@ class _Fuser:
         """The graph of calls, in an order in which every call comes after what it waits for."""
         groups = dict.fromkeys(self.group_of[i] for i in sorted(self.needed))
         number = {group: n for n, group in enumerate(groups)}
-        done: set[_Group] = set()
-        order: list[_Group] = []
+        done: set[Group] = set()
+        order: list[Group] = []
 
-        def visit(group: _Group) -> None:
+        def visit(group: Group) -> None:
             stack = [(group, iter(self._before(group, number)))]
             done.add(group)
             while stack:
@@ -439,7 +396,7 @@ class _Fuser:
         ops = tuple([self._emitted(group) for group in order])
         return Graph(self.graph.name, self.graph.inputs, ops, self.graph.outputs)
 
-    def _emitted(self, group: _Group) -> Op:
+    def _emitted(self, group: Group) -> Op:
         i = min(group.members)
         if not self._standalone(i):
             return self._cut(group.members, f"k{next(self.numbers)}")
@@ -447,7 +404,7 @@ class _Fuser:
             return self.ops[i]
         return with_regions(self.ops[i], lambda region: _Fuser(fresh(region), self.numbers).run())
 
-    def _before(self, group: _Group, number: dict[_Group, int]) -> list[_Group]:
+    def _before(self, group: Group, number: dict[Group, int]) -> list[Group]:
         found = {self.group_of[i] for i in group.ahead}
         return sorted(found - {group}, key=number.__getitem__)
 

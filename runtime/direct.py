@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from weft.codegen import entry
-from weft.codegen.llvm import module
+from weft.codegen.functions import module
 from weft.ir.boundary import MISSED, Argument, Boundary, Constant, Container, Leaf, Node, Result
 from weft.ir.graph import Graph
 from weft.runtime import native

@@ -14,8 +14,8 @@ import numpy as np
 import weft
 from weft.codegen import numba_cpu, numba_cuda
 from weft.codegen.cuda_block import GPU, Launch
+from weft.codegen.functions import module, print_kernels, unpacking
 from weft.codegen.kernel import Kernel
-from weft.codegen.llvm import module, print_kernels, unpacking
 from weft.codegen.lower import lower
 from weft.codegen.tiling import BLOCKS, THREADS, Tiling
 from weft.ir import NAMES, Graph
