@@ -46,14 +46,9 @@ NOWHERE = (1 << 63) - 1
 def searched(loop: For, count: int, names: Names) -> list[Statement]:
     """The loop of `count` trips at most, with its searches cut into blocks."""
     searches = [s for s in loop.body if isinstance(s, AccumulateArg)]
-<<<<<<< HEAD
-    if not searches or value_of(count) < SHORT or not loop.vector or loop.step != 1:
-        return [loop]
-=======
     strided = any(isinstance(s, Load) and s.index.coefficient(loop.var) not in (-1, 0, 1) for s in loop.body)
-    if not searches or count < SHORT or not loop.vector or loop.step != 1 or strided:
+    if not searches or value_of(count) < SHORT or not loop.vector or loop.step != 1 or strided:
         return [loop]  # elements that lie apart are no vector: one pass over them is dear enough
->>>>>>> h-kernels
     block, end = names.fresh("b"), names.fresh("e")
     before: list[Statement] = []
     run: list[Statement] = [Index(end, "min", var(block) + BLOCK, loop.stop)]
