@@ -10,10 +10,13 @@ payload is written by its bits. Reading walks the tree of Python's parser and ra
 from __future__ import annotations
 
 import ast
+import operator
 from typing import Any
 
 import numpy as np
 
+from weft.ir.dims import maximum, minimum, symbol
+from weft.ir.sizes import Sizes
 from weft.ir.types import NAMES, STACK, TensorType, dtype_name
 from weft.ir.types import read_type as type_of_text
 
@@ -84,8 +87,8 @@ def attribute(value: Any) -> str:
     return repr(value)
 
 
-def read_type(node: ast.expr | None, owner: Any) -> TensorType:
-    """`f32`, `f32[3]`, `f32[4, 3]`. `owner` is blamed where there is no node at all."""
+def read_type(node: ast.expr | None, owner: Any, sizes: Sizes | None = None) -> TensorType:
+    """`f32`, `f32[3]`, `f32[B, 2*B + 1]` with the symbols of `sizes`. `owner` is blamed where there is no node."""
     dims: list[ast.expr] = []
     name = node
     if isinstance(node, ast.Subscript):
@@ -97,10 +100,35 @@ def read_type(node: ast.expr | None, owner: Any) -> TensorType:
         raise Unreadable(node or owner, f"expected a type such as f32[4, 3] (dtypes: {', '.join(NAMES)})")
     out = []
     for d in dims:
+        if not isinstance(d, ast.Constant) and sizes is not None:
+            out.append(read_size(d, sizes))
+            continue
         if not isinstance(d, ast.Constant) or type(d.value) is not int:
             raise Unreadable(d, "expected dims that are non-negative integers")
         out.append(d.value)
     return TensorType(name.id, tuple(out))
+
+
+def read_size(node: ast.expr, sizes: Sizes) -> Any:
+    """An expression over symbols, as `weft.ir.dims` writes them."""
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.Name) and node.id in sizes.values:
+        return symbol(sizes, node.id)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -1 * read_size(node.operand, sizes)
+    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+        return _ARITHMETIC[type(node.op)](read_size(node.left, sizes), read_size(node.right, sizes))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _EXTREMES:
+        return _EXTREMES[node.func.id](*[read_size(a, sizes) for a in node.args])
+    known = ", ".join(sizes.values)
+    raise Unreadable(node, f"expected a size: integers, symbols ({known}), +, -, *, //, min and max")
+
+
+_ARITHMETIC: dict[type, Any] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv
+}  # fmt: skip
+_EXTREMES = {"min": minimum, "max": maximum}
 
 
 def read_number(node: ast.expr, dtype: str) -> Any:
@@ -182,11 +210,14 @@ def read_constant(node: ast.Call, type: TensorType | None) -> np.ndarray:
     return out
 
 
-def read_attribute(node: ast.expr) -> Any:
+def read_attribute(node: ast.expr, sizes: Sizes | None = None) -> Any:
     if isinstance(node, ast.Tuple):
-        return tuple(read_attribute(e) for e in node.elts)
+        return tuple(read_attribute(e, sizes) for e in node.elts)
     if isinstance(node, ast.Subscript) or isinstance(node, ast.Name) and node.id in (*NAMES, STACK.dtype):
-        return str(read_type(node, node))
+        return str(read_type(node, node, sizes))
+    symbolic = isinstance(node, ast.BinOp | ast.Call) or isinstance(node, ast.Name) and node.id not in ("nan", "inf")
+    if sizes is not None and symbolic:
+        return read_size(node, sizes)
     body, negative = _unsigned(node)
     value = body.value if isinstance(body, ast.Constant) else None
     if isinstance(body, ast.Name) and body.id in ("nan", "inf"):

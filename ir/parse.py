@@ -20,10 +20,12 @@ import warnings
 from typing import Any
 
 from weft.ir.builder import Builder
+from weft.ir.dims import Dim
 from weft.ir.graph import Graph, Location, Value
 from weft.ir.literals import Unreadable, read_attribute, read_constant, read_type
 from weft.ir.opdef import REGISTRY, IRTypeError, OpDef
 from weft.ir.ops.control import call
+from weft.ir.sizes import Sizes
 from weft.ir.text import types_text
 from weft.ir.types import NAMES, TensorType
 
@@ -41,15 +43,18 @@ class ParseError(ValueError):
         super().__init__(f"line {line}: {problem}" + (f": {shown}" if shown else ""))
 
 
-def parse(text: str) -> Graph:
-    """The last function of `text`; functions above it are what its ops hold. Raises ParseError."""
+def parse(text: str, sizes: Sizes | None = None) -> Graph:
+    """The last function of `text`; functions above it are what its ops hold. Raises ParseError.
+
+    sizes: the symbols that may stand in dims and attributes, with values (see `weft.ir.dims`).
+    """
     lines = re.split("\r\n|\r|\n", text)
     column = 0
     try:
         with warnings.catch_warnings():  # "'int' object is not callable" and the like
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
-        return _module(tree, lines)
+        return _module(tree, lines, sizes)
     except Unreadable as err:
         problem, line = err.expected, getattr(err.node, "lineno", len(lines))
         column = _column(lines, err.node) if err.node is not None else 0
@@ -60,7 +65,7 @@ def parse(text: str) -> Graph:
     raise ParseError(problem, line, lines[line - 1] if 1 <= line <= len(lines) else "", column)
 
 
-def _module(tree: ast.Module, lines: list[str]) -> Graph:
+def _module(tree: ast.Module, lines: list[str], sizes: Sizes | None) -> Graph:
     functions: dict[str, Graph] = {}
     graph, more = None, True
     for node in tree.body:
@@ -74,7 +79,7 @@ def _module(tree: ast.Module, lines: list[str]) -> Graph:
         if node.name in functions or node.name in REGISTRY or node.name in NAMES:
             raise Unreadable(node, f"expected a new name, {node.name!r} is taken")
         more = bool(node.decorator_list)
-        graph = functions[node.name] = _Function(node, functions, lines).read()
+        graph = functions[node.name] = _Function(node, functions, lines, sizes).read()
     if graph is None:
         raise Unreadable(None, "expected a function, `def name(...) -> type:`, got nothing")
     return graph
@@ -83,7 +88,10 @@ def _module(tree: ast.Module, lines: list[str]) -> Graph:
 class _Function:
     """Reads one function into a graph."""
 
-    def __init__(self, node: ast.FunctionDef, functions: dict[str, Graph], lines: list[str]) -> None:
+    def __init__(
+        self, node: ast.FunctionDef, functions: dict[str, Graph], lines: list[str], sizes: Sizes | None
+    ) -> None:
+        self.sizes = sizes
         self.node = node
         self.functions = functions
         self.lines = lines
@@ -97,7 +105,7 @@ class _Function:
         for arg in a.args:
             if arg.arg in self.values:
                 raise Unreadable(arg, f"expected a new name, {arg.arg!r} is an input already")
-            self.values[arg.arg] = self.build.input(read_type(arg.annotation, arg), arg.arg).value
+            self.values[arg.arg] = self.build.input(read_type(arg.annotation, arg, self.sizes), arg.arg).value
         *statements, last = node.body
         for statement in statements:
             self.statement(statement)
@@ -111,7 +119,7 @@ class _Function:
         declared = self.node.returns
         if declared is None:
             raise Unreadable(self.node, f"expected the result types, `-> {types_text(graph.outputs)}:`")
-        if [read_type(part, self.node) for part in _items(declared)] != [v.type for v in outputs]:
+        if [read_type(part, self.node, self.sizes) for part in _items(declared)] != [v.type for v in outputs]:
             have = types_text(graph.outputs)
             raise Unreadable(node, f"expected results of the types that the function declares, got {have}")
         return graph
@@ -119,7 +127,7 @@ class _Function:
     def statement(self, node: ast.stmt) -> None:
         self.build.location = self.location(node)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            declared = read_type(node.annotation, node)
+            declared = read_type(node.annotation, node, self.sizes)
             (result,) = self.expression(node.value, [node.target.id], declared)
             if result.type != declared:
                 raise Unreadable(node, f"expected the type {result.type}, as the operands give it")
@@ -178,8 +186,11 @@ class _Function:
             said = ", ".join(f"{k}=" for k in want) or "no attributes"
             got = ", ".join(f"{k}=" for k in have) or "none"
             raise Unreadable(node, f"expected {callee} with {said}, got {got}")
-        given = {k.arg: self.region(k.value) if k.arg in regions else read_attribute(k.value) for k in node.keywords}
+        given = {k.arg: self.region(k.value) if k.arg in regions else self.attribute(k.value) for k in node.keywords}
         return {k: given[k] for k in want}
+
+    def attribute(self, node: ast.expr) -> Any:
+        return read_attribute(node, self.sizes)
 
     def region(self, node: ast.expr) -> Graph:
         graph = self.functions.get(node.id) if isinstance(node, ast.Name) else None
@@ -210,7 +221,7 @@ class _Function:
         types = tuple(v.type for v in operands)
         try:
             found = list(kind.infer(types, attrs, regions) if regions else kind.infer(types, attrs))
-            sound = all(type(d) is int and d >= 0 for t in found for d in t.dims)
+            sound = all(isinstance(d, Dim) or type(d) is int and d >= 0 for t in found for d in t.dims)
         except IRTypeError as err:
             raise Unreadable(node, str(err)) from None
         except Exception:  # a rule that was handed a string for a tuple, say

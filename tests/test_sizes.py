@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import weft
+from weft.ir.parse import parse
+from weft.ir.sizes import Sizes
 
 Inputs = Callable[[np.random.Generator, int], tuple[Any, ...]]
 SIZES = (12, 7, 300, 9, 4001)
@@ -140,6 +142,18 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], Inputs]] = {
     "products": (lambda x: np.einsum("ij,ik->jk", x, x) + np.tensordot(x, x, (0, 0)), matrix),
     "integers": (lambda x: ((x * 10).astype(np.int32) // 3, (x > 0).sum(axis=0), np.any(x > 2, axis=1)), matrix),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_their_graphs_read_back(name: str) -> None:
+    function, inputs = PROGRAMS[name]
+    compiled = weft.compile(function)
+    for n in (12, 17):
+        compiled(*inputs(np.random.default_rng(n), n))
+    form = compiled.cache_info()[1]
+    for graph in (form.executable.stages.trace, form.executable.stages.fused):
+        again = parse(str(graph), Sizes(form.sizes.values))
+        assert str(again) == str(graph)
 
 
 def close(got: Any, want: Any) -> None:
