@@ -137,7 +137,7 @@ def find_node(code: CodeType) -> ast.FunctionDef | ast.Lambda | None:
     lines = linecache.getlines(code.co_filename)
     if not lines:
         return None
-    tree = _parsed("".join(lines))
+    tree = _statement(lines, code.co_firstlineno)
     if tree is None:
         return None
     lambdas = code.co_name == "<lambda>"
@@ -154,15 +154,30 @@ def find_node(code: CodeType) -> ast.FunctionDef | ast.Lambda | None:
     return found[0] if len(found) == 1 else None
 
 
-@functools.lru_cache(maxsize=64)
-def _parsed(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except SyntaxError:
+def _statement(lines: list[str], line: int) -> ast.Module | None:
+    """The statement of the file's top level that this line is in, parsed; its places are those in the file.
+
+    Trees of whole files take megabytes: where their statements are is all that is kept of them.
+    """
+    spans = _spans("".join(lines))
+    here = [span for span in spans if span[0] <= line <= span[1]]
+    if not here:
         return None
+    first, last = min(lo for lo, _ in here), max(hi for _, hi in here)
+    return ast.parse("\n" * (first - 1) + "".join(lines[first - 1 : last]))
 
 
 @functools.lru_cache(maxsize=64)
+def _spans(text: str) -> tuple[tuple[int, int], ...]:
+    """First and last line of each statement of the top level, decorators included."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return ()
+    first = lambda node: min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])  # noqa: E731
+    return tuple((first(node), node.end_lineno or node.lineno) for node in tree.body)
+
+
 def _functions(tree: ast.Module) -> tuple[ast.AST, ...]:
     return tuple(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda))
 
