@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft.frontend.errors import DTypeError, UnsupportedError, message
-from weft.frontend.numpy_api.registry import FUNCTIONS, UFUNCS, method
+from weft.frontend.numpy_api.registry import FUNCTIONS, METHODS, UFUNCS, method
 from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, constant, emit
 from weft.frontend.writes import store, target_of
 from weft.ir import ops
@@ -37,6 +37,8 @@ def array_ufunc(ufunc: np.ufunc, how: str, inputs: Sequence[Any], kwargs: dict[s
         return _reduce(ufunc, *inputs, **kwargs)
     if how == "accumulate" and ufunc in _ACCUMULATED:
         return FUNCTIONS[_ACCUMULATED[ufunc]](*inputs, axis=kwargs.get("axis", 0), dtype=kwargs.get("dtype"))
+    if how == "at" and ufunc in (np.add, np.subtract) and not kwargs:
+        return METHODS["__at__"](*inputs[:2], inputs[2] if ufunc is np.add else np.negative(inputs[2]))
     kwargs.pop("casting", None)
     dtype = kwargs.pop("dtype", None)
     if how not in ("__call__", "outer") or kwargs:

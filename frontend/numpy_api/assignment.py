@@ -26,6 +26,7 @@ from weft.frontend.ufunc import fitting
 from weft.frontend.ufunc_rules import truth
 from weft.frontend.writes import assign, broadcast_to, target_of
 from weft.ir import ops
+from weft.ir.opdef import OpDef
 from weft.ir.types import strides_of
 
 
@@ -53,6 +54,25 @@ def set_item(target: Tracer, key: Any, value: Any) -> None:
         _scatter(indexing.sliced_by(target, counted), counted, common, new)
 
 
+@method("__at__")
+def add_at(a: Any, key: Any, value: Any) -> None:
+    """np.add.at: adds at an index as often as it comes. Raises what `a[key] = value` does."""
+    target = target_of(a)
+    placed = indexing.read_key(target, key)
+    common = indexing.common_shape(target, placed)
+    new = as_tracer(value, target)
+    if not np.can_cast(new.dtype if new.weak is None else new.weak, target.dtype, "same_kind"):  # type: ignore[arg-type]
+        text = f"Cannot cast ufunc 'add' output from {new.dtype} to {target.dtype} with casting rule 'same_kind'"
+        raise DTypeError(message(text, [target.value, new.value]))
+    new = element(value, target)
+    if common is None or indexing.is_basic(placed):
+        view = indexing.view_of(target, placed)
+        assign(view, emit(ops.elementwise.add, view, broadcast_to(new, view.type.dims)))
+    elif 0 not in common:
+        counted = indexing.count_places(target, placed)
+        _scatter(indexing.sliced_by(target, counted), counted, common, new, ops.index.scatter_add)
+
+
 def _set_masked(target: Tracer, elements: Sequence[Any], value: Any) -> None:
     """By a traced mask: over the first axes, or all."""
     if len(elements) > 1:
@@ -72,7 +92,9 @@ def _set_masked(target: Tracer, elements: Sequence[Any], value: Any) -> None:
     assign(target, emit(ops.logic.where, over, new, target))
 
 
-def _scatter(x: Tracer, placed: Sequence[Placed], common: tuple[int, ...], new: Tracer) -> None:
+def _scatter(
+    x: Tracer, placed: Sequence[Placed], common: tuple[int, ...], new: Tracer, op: OpDef = ops.index.scatter
+) -> None:
     """Write along the axes of the index arrays of x, whose slices are taken and whose ints are axes of size one."""
     advanced = [(axis, e) for axis, e in placed if isinstance(e, indexing.ARRAYS)]
     axes = tuple(axis for axis, _ in advanced if axis is not None)
@@ -83,7 +105,7 @@ def _scatter(x: Tracer, placed: Sequence[Placed], common: tuple[int, ...], new: 
     new = reshaped(permuted(reshaped(broadcast_to(new, shape), bare), first), (*common, *rest))
     if new.size:
         places = indexing.places_of(x, advanced, common)
-        assign(x, emit(ops.index.scatter, x, *places, new, axes=axes))
+        assign(x, emit(op, x, *places, new, axes=axes))
 
 
 @implements(np.copyto)
