@@ -178,10 +178,19 @@ class _Recompute:
         ops: list[Op] = []
         for op in reversed(self.graph.ops):
             if op in self.kernels:
-                op = _closed(self.kernels[op], read)
+                kernel = self.kernels[op]
+                op = _closed(kernel, read)
+                if solve_writes(op.regions[0].ops, op.regions[0].outputs) is None:
+                    op = _closed(kernel, kernel.leaves)  # with what nobody reads it is one kernel, as was seen
             ops.append(op)
             read.update(op.operands)
-        return dce(Graph(self.graph.name, self.graph.inputs, tuple(ops[::-1]), self.graph.outputs))
+        found = dce(Graph(self.graph.name, self.graph.inputs, tuple(ops[::-1]), self.graph.outputs))
+        return found if _moved(found) < _moved(self.graph) else self.graph
+
+
+def _moved(graph: Graph) -> int:
+    """The bytes that its kernels read and write."""
+    return sum(v.type.nbytes for op in graph.ops if op.kind is call for v in (*op.operands, *op.results))
 
 
 def _opened(op: Op) -> _Kernel:

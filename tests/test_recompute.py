@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rewriting import graph_of, same_bits
 from row_programs import row_program
@@ -114,6 +114,7 @@ def programs(seed, products, backward):
 
 
 @settings(max_examples=100)
+@example(16624, False, True)  # without a result that nobody reads, what is left is not one kernel
 @given(st.integers(0, 10**6), st.booleans(), st.booleans())
 def test_random_programs_have_the_same_bits_and_move_no_more(seed, products, backward):
     graph, _ = run(programs(seed, products, backward), FUSED, check=True)
