@@ -289,9 +289,15 @@ class Planner:
 
     def _whole_output(self, j: int, v: Value) -> None:
         target = Place("output", j)
+        if j not in self.plan.taken and self.place(v) != target:  # a copy: into the array that the function writes
+            for d, only in sorted(self.donated.items()):
+                if only == j and v.type.same(self.graph.inputs[d].type):
+                    del self.donated[d]
+                    self.plan.taken[j] = d
+                    break
         there = Place("input", self.plan.taken[j]) if j in self.plan.taken else target
         if self.place(v) != there:
-            self.plan.copies.append((target, v))
+            self.plan.copies.append((there, v))
         self.plan.outputs.append(there)
 
     def _region_outputs(self, favourites: Sequence[Place]) -> None:

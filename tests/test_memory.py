@@ -10,6 +10,7 @@ from strategies import graphs, random_arguments
 
 from weft.ir import Graph, Value
 from weft.ir.interpret import interpret
+from weft.ir.parse import parse
 from weft.ir.plan import SMALL, Place, Plan
 from weft.ir.verify import verify
 from weft.passes.arena import ALIGN
@@ -356,3 +357,10 @@ def test_empty_arrays_have_places_too():
             return b
     """)
     assert made.arena == ALIGN
+
+
+def test_an_argument_that_is_overwritten_by_another_is_copied_to_once():
+    graph = parse("def f(out: f64[100], x: f64[100]) -> f64[100]:\n    return x\n")
+    made = plan(graph, {(0, 0)})
+    assert made.taken == {0: 0} and [target for target, _ in made.copies] == [Place("input", 0)]
+    assert plan(graph, {(0, 0)}).arena == 0 and not plan(graph, ()).taken
