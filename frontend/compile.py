@@ -182,6 +182,12 @@ class CompiledFunction:
         if found is None:
             return None
         form, values = found
+        with self._lock:
+            old = self._family(call).crowded(call.key)
+            if old is not None:
+                gone = self._specialised.pop(old, None)
+                runs = set(gone.runs()) if gone is not None else set()
+                self._runners = {k: r for k, r in self._runners.items() if k != old and r not in runs}
         return self._installed(call, *form.instance(values), form.donated, form.origins, known)
 
     def _symbolic(self, call: Call, known: Specialised) -> Runner | None:

@@ -28,6 +28,7 @@ from weft.ir.sizes import LEAST, Sizes
 Shape = tuple[int, ...]
 NAMES = "BNMKLHWPQRST"
 REMEMBERED = 8  # shapes of a family: a size that differs from one of them is a symbol
+INSTANCES = 64  # of a family, that are kept
 TRIES = 3  # forms of which nothing came but another compilation for one size, before the family is left alone
 log = logging.getLogger("weft.sizes")
 
@@ -103,6 +104,7 @@ class Family:
         self.seen: list[tuple[Shape, ...]] = []
         self.forms: list[Form] = []
         self.failures = 0
+        self.served: list[Any] = []
 
     def serving(self, leaves: Leaves) -> tuple[Form, dict[str, int]] | None:
         """A form for a call, and its symbols' values."""
@@ -111,6 +113,12 @@ class Family:
             if values is not None:
                 return form, values
         return None
+
+    def crowded(self, key: Any) -> Any:
+        """Note that a call's key has an instance; gives the oldest key where there are too many to keep: each may hold
+        results and buffers."""
+        self.served.append(key)
+        return self.served.pop(0) if len(self.served) > INSTANCES else None
 
     def pattern(self, leaves: Leaves) -> Pattern | None:
         """Which dims of a new call are symbols; None for the first one, and where symbols have not been of use."""

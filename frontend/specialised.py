@@ -81,6 +81,9 @@ class Specialised:
             for positions, group in self.groups.items()
         }
 
+    def runs(self) -> list[Form]:
+        return [run for group in self.groups.values() for run in group.values()]
+
     @property
     def guarded(self) -> bool:
         return any(positions for positions in self.groups)

@@ -132,7 +132,9 @@ class Executable:
             self._table = step.sizes[0].sizes.at(step.sizes)
         evaluate = evaluator(step.sizes[0].sizes, values)
         numbers = step.at(evaluate, np.array(self._table(**values), np.int64))
-        return Executable(self._graph, numbers, self._taken, self.library, self.stages, evaluate)
+        other = Executable(self._graph, numbers, self._taken, self.library, self.stages, evaluate)
+        other._arenas = self._arenas
+        return other
 
     def __call__(self, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the step.
@@ -220,6 +222,8 @@ class Executable:
         if not self._arena_size:
             return NOTHING
         try:
-            return self._arenas.pop()
+            while (arena := self._arenas.pop()).size < self._arena_size:  # of a call with smaller sizes
+                pass
+            return arena
         except IndexError:
             return _aligned(self._arena_size)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import weft
+from weft.frontend.sizes import INSTANCES
 from weft.ir.parse import parse
 from weft.ir.sizes import Sizes
 
@@ -180,3 +181,62 @@ def test_two_sizes_are_compiled_and_serve_all(name: str) -> None:
         except (ValueError, IndexError):
             continue
         close(compiled(*arguments), want)
+
+
+def test_many_sizes_are_not_all_kept() -> None:
+    compiled = weft.compile(softmax)
+    for n in range(5, 205):
+        close(compiled(np.full((n, 2), 1.0)), np.full((n, 2), 0.5))
+    assert len(compiled.cache_info()) == 2
+    assert len(compiled._runners) <= 2 * INSTANCES + 4 and len(compiled._specialised) <= INSTANCES + 2
+    close(compiled(np.full((6, 2), 1.0)), np.full((6, 2), 0.5))  # one that was let go
+
+
+def test_what_depends_on_a_size_is_compiled_for_those_that_decide_alike() -> None:
+    @weft.compile
+    def f(x):
+        return x * 2 if len(x) > 100 else x + 1
+
+    for n in (5, 50, 60, 500, 600, 7, 8, 700):
+        x = np.arange(float(n))
+        np.testing.assert_array_equal(f(x), x * 2 if n > 100 else x + 1)
+    shown = [form.sizes and form.sizes.shown() for form in f.cache_info()]
+    assert shown == [None, ["B <= 100"], ["B > 100"]]
+
+
+def test_sizes_that_were_equal_by_chance_part() -> None:
+    @weft.compile
+    def f(x, y):
+        return np.sum(x) + np.sum(y)
+
+    for n, m in ((3, 3), (4, 4), (5, 5), (6, 7), (8, 9)):
+        assert f(np.ones(n), np.ones(m)) == n + m
+    assert len(f.cache_info()) == 3
+
+
+def test_views_sizes_and_errors_are_those_of_the_call() -> None:
+    @weft.compile
+    def f(x, i):
+        return x[: len(x) // 2], x.shape[0], len(x) + 0.5, x[i]
+
+    for n in (10, 20, 30, 41):
+        x = np.arange(float(n))
+        half, size, number, element = f(x, n - 1)
+        assert half.base is x and half.shape == (n // 2,) and size == n and number == n + 0.5 and element == n - 1
+        with pytest.raises(IndexError, match=f"index {n} is out of bounds for axis 0 with size {n}"):
+            f(x, n)
+
+
+def test_donated_and_written_arrays() -> None:
+    @weft.compile
+    def f(x, y):
+        x[1:] += y[:-1]
+        return np.max(x)
+
+    for n in (10, 20, 30, 41):
+        x, y = np.zeros(n), np.arange(float(n))
+        assert f(x, y) == n - 2 and x[-1] == n - 2 and x[0] == 0
+    g = weft.compile(lambda p, d: p - d, donate_argnums=0)
+    for n in (10, 20, 30, 41):
+        p = np.ones(n)
+        assert g(p, np.ones(n)) is p and not p.any()
