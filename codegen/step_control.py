@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weft.codegen import windowed
+from weft.codegen import together, windowed
 from weft.codegen.step_writer import Frame, Writer, record_layout
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.control import LEAD
@@ -27,7 +27,11 @@ PTR = TensorType("stack")
 
 def write_graph(w: Writer, frame: Frame, graph: Graph) -> None:
     """All ops of a graph or region, in order, and the copies at its end."""
-    for op in graph.ops:
+    for ops in together.runs(w, frame, graph.ops) if frame.depth == 0 else ([op] for op in graph.ops):
+        if len(ops) > 1:
+            together.write(w, frame, ops)
+            continue
+        (op,) = ops
         write = Writer.called_back if op.kind.family == "library" else _OPS.get(op.kind.name)
         if write is None:
             raise ValueError(f"no code for op {op.kind.name} outside a kernel")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from weft.codegen.kernel import Kernel, walk
@@ -202,24 +202,40 @@ class Writer:
         text = str(int(value)) if v.dtype == "bool" else literal(value, v.dtype)
         self.put(f"store {memory_type(v.type)} {text}, ptr {self.pointer(frame, v)}")
 
+    def kernel_of(self, frame: Frame, op: Op) -> Kernel:
+        """The kernel of a call, under the name that the first of its like had."""
+        streams = {o for o, r in enumerate(op.results) if value_of(r.type.nbytes) >= STREAMED}
+        return self.lowered(op.regions[0], frame.plan.shared.get(op, {}), self.bounds, streams)
+
+    def named(self, frame: Frame, op: Op) -> Kernel:
+        """A call's kernel as one of this step's, with a name of its own."""
+        kernel = dataclasses.replace(self.kernel_of(frame, op), name=self.own_name(op.regions[0].name))
+        self.kernels.append(kernel)
+        return kernel
+
+    def scratch_of(self, kernel: Kernel) -> list[int | Dim]:
+        """Bytes of each buffer that a kernel works in."""
+        scratch = [b for b in kernel.buffers if b.role == "chunk"]
+        return [b.size * TensorType(b.dtype).np_dtype.itemsize for b in scratch]
+
+    def arguments(self, frame: Frame, op: Op, kernel: Kernel, room: Iterator[str]) -> list[str]:
+        """Pointers to a kernel's buffers, of which those to work in come from `room`."""
+        alias = frame.plan.shared.get(op, {})
+        values = [*op.operands, *(r for o, r in enumerate(op.results) if o not in alias)]
+        pointers = [self.pointer(frame, v) for v in values]
+        for b in kernel.buffers[len(values) :]:
+            known = {"error": lambda: "%error", "sizes": lambda: self.sizes_from(kernel.sizes)}
+            pointers.append(known[b.role]() if b.role in known else next(room))
+        return pointers
+
     def kernel(self, frame: Frame, op: Op) -> None:
         """A kernel: scratch behind the arena, chunks through the pool."""
-        alias = frame.plan.shared.get(op, {})
-        streams = {o for o, r in enumerate(op.results) if value_of(r.type.nbytes) >= STREAMED}
-        kernel = self.lowered(op.regions[0], alias, self.bounds, streams)
-        kernel = dataclasses.replace(kernel, name=self.own_name(op.regions[0].name))
-        self.kernels.append(kernel)
+        kernel = self.named(frame, op)
         statements = sum(1 for _ in walk([*kernel.body, *kernel.final]))
         if frame.depth and same(kernel.chunks, 1) and statements <= SHORT:
             self.inlined.add(kernel.name)
         self.note(frame, f"{kernel.name}: {kernel.chunks} chunk{'' if same(kernel.chunks, 1) else 's'}")
-        values = [*op.operands, *(r for o, r in enumerate(op.results) if o not in alias)]
-        pointers = [self.pointer(frame, v) for v in values]
-        scratch = [b for b in kernel.buffers[len(values) :] if b.role == "chunk"]
-        room = iter(self.scratch_space([b.size * TensorType(b.dtype).np_dtype.itemsize for b in scratch]))
-        for b in kernel.buffers[len(values) :]:
-            known = {"error": lambda: "%error", "sizes": lambda: self.sizes_from(kernel.sizes)}
-            pointers.append(known[b.role]() if b.role in known else next(room))
+        pointers = self.arguments(frame, op, kernel, iter(self.scratch_space(self.scratch_of(kernel))))
         arguments = ", ".join([*(f"ptr noalias {p}" for p in pointers), "i64 0"])
         if not same(kernel.chunks, 1):
             self.threads.append(kernel.chunks - 1)

@@ -82,6 +82,7 @@ def canonical(text: str) -> str:
 def _level(step: str) -> int:
     """The optimisation level of `@step`: one call after another leaves nothing to optimise, and where there are
     hundreds, looking for it would take longer than compiling the kernels."""
+    step = step.partition("define i64 @step")[2]
     if BRANCH in step:
         return 3
     return 1 if step.count("\n") <= LONG else 0
@@ -99,7 +100,11 @@ def _linked(step: str, symbols: dict[str, str]) -> str:
     def handed(match: re.Match[str]) -> str:
         return f"ptr @{symbols.get(match.group(1), match.group(1))},"
 
+    def dealt(match: re.Match[str]) -> str:
+        return f"call void @{symbols.get(match.group(1), match.group(1))}(ptr {match.group(2)}"
+
     step = re.sub(r"call void @(\w+?)(_final)?_body\((.*), i64 0\)", call, step)
+    step = re.sub(r"call void @(\w+)\(ptr (%args\.\d+)", dealt, step)
     return re.sub(r"ptr @(\w+),", handed, step)
 
 

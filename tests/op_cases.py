@@ -309,6 +309,7 @@ LISTED: dict[str, list[tuple[tuple[Shape, ...], dict[str, Any]]]] = {
     "constant": [
         ((), {"value": _frozen(np.array([[0.5, 1.0], [2.0, 3.0]]))}), ((), {"value": _frozen(np.array(True))}),
     ],
+    "extent": [((), {"size": n}) for n in (0, 1, 7)],
     "iota": [((), {"shape": (2, 3), "axis": a, "dtype": d}) for a in (0, 1) for d in NAMES],
     "cast": [(((2, 3),), {"dtype": d}) for d in NAMES] + [(((),), {"dtype": "f32"}), (((0,),), {"dtype": "i8"})],
 }  # fmt: skip
@@ -352,6 +353,6 @@ CASES = [*_cases(), *VALUES]
 
 def dtypes_of(case: Case) -> list[str]:
     """The dtypes in which the case's data may be."""
-    if case.op in ("constant", "iota"):
+    if case.op in ("constant", "iota", "extent"):
         return ["f32"]
     return [d for d in NAMES if d[0] in case.kind.dtypes]

@@ -25,7 +25,7 @@ from weft.pipeline import compile_graph
 
 ROUNDING = {"f16": 2e-2, "f32": 1e-5, "f64": 1e-12}
 # What has regions is the pass's own; what has no operands has nothing to map.
-WITHOUT_RULE = {"call", "cond", "for_loop", "while_loop", "constant", "iota", "stack_new"}
+WITHOUT_RULE = {"call", "cond", "for_loop", "while_loop", "constant", "iota", "extent", "stack_new"}
 
 
 def test_every_op_says_how_it_works_on_many_lanes():

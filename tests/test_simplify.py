@@ -737,7 +737,7 @@ def test_division_by_every_power_of_two(dtype, low, high):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_op_on_constants(case):
     """Folding an op's sample operands gives what the op gives."""
-    if case.op in ("constant", "iota"):
+    if case.op in ("constant", "iota", "extent"):
         return
     for dtype in ("f32", "i16", "bool"):
         if dtype[0] not in case.kind.dtypes:
@@ -746,8 +746,8 @@ def test_every_op_on_constants(case):
         operands = case.operands(dtype)
         values = [build.constant(a, t.dtype).value for a, t in zip(operands, case.types(dtype), strict=True)]
         graph = build.finish(build.emit(case.kind, values, case.attrs))
-        (want,), (got,) = interpret(graph, []), interpret(verify(run(graph)), [])
-        assert same_bits(want, got)
+        wants, gots = interpret(graph, []), interpret(verify(run(graph)), [])
+        assert len(wants) == len(gots) and all(map(same_bits, wants, gots))
 
 
 # Rules that let floats be summed in another order: the only ones that may change bits.

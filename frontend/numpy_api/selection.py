@@ -169,7 +169,7 @@ def sliding_window_view(
 
 
 @implements(np.lib.stride_tricks.as_strided)
-def as_strided(x: Any, *args: Any, **kwargs: Any) -> Tracer:
+def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: Any = False, writeable: Any = True) -> Tracer:
     """Refused: it reads memory, and a traced array has none."""
     advice = "Write sliding_window_view(x, window_shape, axis), x[::step], x.reshape or np.diagonal."
     problem = "np.lib.stride_tricks.as_strided reads an array's memory, and a traced one has none"
