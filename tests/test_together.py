@@ -23,7 +23,7 @@ def test_an_update_of_many_tensors_is_one_call():
     params = [rng.normal(size=s) for s in (BIG, 10, 3 * BIG, 1, (100, 100))]
     grads = [rng.normal(size=p.shape) for p in params]
     (only,) = calls(update, params, grads)
-    assert " together: " in only and only.count("k") == 5
+    assert " together: " in only and only.count(", ") == 4
     for got, want in zip(weft.compile(update)(params, grads), update(params, grads), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-14, atol=1e-16)
 
