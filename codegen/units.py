@@ -55,7 +55,7 @@ def units(kernels: Sequence[Kernel], inlined: Collection[str], head: Sequence[st
     within = print_kernels([k for k in kernels if k.name in inlined], inlined)
     symbols = {name: unit.symbol for name, (_, unit) in called.items()}
     text = module("\n".join([*head, *declared, within, _linked(step, symbols)]))
-    return [*(unit for _, unit in found.values()), Unit(STEP, STEP, text, _level(step))]
+    return [*(unit for _, unit in found.values()), Unit(STEP, STEP, text, _level(step, within))]
 
 
 def kernel_unit(kernel: Kernel) -> Unit:
@@ -79,11 +79,11 @@ def canonical(text: str) -> str:
     return LOCAL.sub(number, text)
 
 
-def _level(step: str) -> int:
-    """The optimisation level of `@step`: one call after another leaves nothing to optimise, and where there are
-    hundreds, looking for it would take longer than compiling the kernels."""
+def _level(step: str, within: str) -> int:
+    """The optimisation level of `@step` and the kernels `within` it: one call after another leaves nothing to optimise,
+    and where there are hundreds, looking for it would take longer than compiling the kernels."""
     step = step.partition("define i64 @step")[2]
-    if BRANCH in step:
+    if BRANCH in step or within.strip():
         return 3
     return 1 if step.count("\n") <= LONG else 0
 
