@@ -98,7 +98,8 @@ class CompiledFunction:
             result = self._first_call(call)
             run = self._runners.get(call.key)
             if short is not None and run is not None:
-                self._runners[short] = run
+                with self._lock:  # who lets runners go walks over them
+                    self._runners[short] = run
             return result
         return run(call.leaves)
 

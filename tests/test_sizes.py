@@ -319,3 +319,25 @@ def test_what_an_attempt_with_symbols_did_is_taken_back() -> None:
     for count, n in enumerate((4, 5, 6), start=1):
         np.testing.assert_array_equal(f(np.ones(n)), np.full(n, 2.0 + n))
         assert len(done) == held[0] == count
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_sizes_meet_narrow_integers_as_numbers_do(dtype: type) -> None:
+    def add(x):
+        return x + len(x)
+
+    def compare(x):
+        return x < len(x), np.where(x > 3, x, 7)
+
+    for function in (add, compare):
+        compiled = weft.compile(function)
+        for n in (10, 20, 30, 200, 300, 40):
+            x = np.arange(n).astype(dtype)
+            try:
+                want = function(x)
+            except OverflowError:
+                with pytest.raises(OverflowError):
+                    compiled(x)
+                continue
+            for a, b in zip(weft.tree.leaves(compiled(x)), weft.tree.leaves(want), strict=True):
+                assert a.dtype == b.dtype and np.array_equal(a, b)
