@@ -85,7 +85,8 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     if w.bounds:
         w.number(w.scratch)
     if not w.sizes:  # library ops alone need no table, but the executable for other sizes is made with one
-        w.sizes += [n for v in graph.inputs for n in v.type.dims if isinstance(n, Dim)]
+        for n in (n for v in graph.inputs for n in v.type.dims):
+            w.number(n)
     if w.sizes:
         arguments.append("%sizes")
         constants.append(np.array([value_of(n) for n in w.sizes], np.int64))

@@ -43,11 +43,6 @@ def _with_size(plain: Callable[[Any, Any], Any], compute: Callable[[Any, Any], A
     return method
 
 
-def _of_numbers(plain: Callable[[int, Any], Any]) -> Any:
-    """A binary method of the number itself: a guard."""
-    return lambda self, other: plain(self.__index__(), other.__index__() if type(other) is Dim else other)
-
-
 _power = _with_size(operator.pow)
 
 
@@ -82,11 +77,6 @@ class Dim:
     __truediv__ = _with_size(operator.truediv)
     __rtruediv__ = _with_size(lambda a, b: b / a)
     __rpow__ = _with_size(lambda a, b: b**a)
-    __and__ = __rand__ = _of_numbers(operator.and_)
-    __or__ = __ror__ = _of_numbers(operator.or_)
-    __xor__ = __rxor__ = _of_numbers(operator.xor)
-    __lshift__, __rlshift__ = _of_numbers(operator.lshift), _of_numbers(lambda a, b: b << a)
-    __rshift__, __rrshift__ = _of_numbers(operator.rshift), _of_numbers(lambda a, b: b >> a)
 
     def __neg__(self) -> Any:
         return self * -1
