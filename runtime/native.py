@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from weft.codegen.objects import LLVM_LOCK, binding, compile_object, compile_objects
-from weft.codegen.units import KERNEL, Unit
+from weft.codegen.unit import KERNEL, Unit
 from weft.runtime.cache import DiskCache, Entry, cache_key, default_cache
 from weft.runtime.elf import ObjectError, read_symbols
+from weft.runtime.stamp import stamped
 
 __all__ = ["Library", "ObjectError", "build", "build_units", "define_symbol", "load", "provide", "symbol_address"]
 
@@ -37,11 +38,11 @@ _DECLARED = re.compile(r"^declare [^@\n]*@([\w.]+)", re.M)
 
 
 class Source(NamedTuple):
-    """A module of weft's own, which a provider loads."""
+    """A module of weft's own, which a provider loads. write: gives its LLVM IR text."""
 
     kind: str
     label: str
-    text: str
+    write: Callable[[], str]
 
 
 class Library:
@@ -137,8 +138,42 @@ def build(llvm_text: str, *, kind: str = "kernel", label: str = "", cache: DiskC
 
 
 def build_source(source: Source) -> Library:
-    """Load a module of weft's own, as ``build`` does."""
-    return build(source.text, kind=source.kind, label=source.label)
+    """Load a module of weft's own, as ``build`` does, without writing its text where that is the same as ever."""
+    cache = default_cache()
+    name = stamped(source.kind, source.label) if cache.path is not None else None
+    if name is None:
+        return build(source.write(), kind=source.kind, label=source.label)
+    noted = cache.get(name)
+    if noted is not None:
+        library = load_cached([(source.kind, source.label, noted.payload.decode())], cache)
+        if library is not None:
+            return library
+    text = source.write()
+    library = build(text, kind=source.kind, label=source.label)
+    cache.put(name, cache_key(source.kind, text).encode(), {"kind": "note"}, label=source.label)
+    return library
+
+
+def unit_key(unit: Unit) -> str:
+    """The key under which the cache has the object code of a unit."""
+    return cache_key(unit.kind, unit.text, version=f"O{unit.level}")
+
+
+def load_cached(parts: Sequence[tuple[str, str, str]], cache: DiskCache) -> Library | None:
+    """Modules, each by its kind, its symbol and the key of its object code, as one library.  None where not all of
+    them are in the cache and can be linked."""
+    loaded = {symbol: library for _, symbol, _ in parts if (library := _kernels.get(symbol)) is not None}
+    entries = {symbol: cache.get(key) for _, symbol, key in parts if symbol not in loaded}
+    known = {name: library for library in loaded.values() for name in library.symbols}
+    objects = [entry.payload for entry in entries.values() if entry is not None]
+    if len(objects) < len(entries):
+        return None
+    try:
+        library = _link(objects, known)
+    except ObjectError:
+        return None
+    _kernels.update((symbol, library) for kind, symbol, _ in parts if kind == KERNEL and symbol not in loaded)
+    return library
 
 
 def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: DiskCache | None = None) -> Library:
@@ -152,7 +187,7 @@ def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: 
     loaded = {u.symbol: library for u in units if (library := _kernels.get(u.symbol)) is not None}
     known = {name: library for library in loaded.values() for name in library.symbols}
     units = [u for u in units if u.symbol not in loaded]
-    keys = [cache_key(u.kind, u.text, version=f"O{u.level}") for u in units]
+    keys = [unit_key(u) for u in units]
     entries = [cache.get(key) for key in keys]
     more = _missing(units) if None in entries else {}
     objects, fresh = _objects(units, entries, threads, more)
@@ -177,7 +212,7 @@ def _objects(
     """Their bytes, and which of them had to be compiled.  What was compiled with them goes to the cache at once."""
     objects = [b"" if entry is None else entry.payload for entry in entries]
     fresh = [i for i, entry in enumerate(entries) if entry is None]
-    texts = [(units[i].text, units[i].level) for i in fresh] + [(source.text, 3) for source in more.values()]
+    texts = [(units[i].text, units[i].level) for i in fresh] + [(source.write(), 3) for source in more.values()]
     made = compile_objects(texts, threads=threads)
     for i, obj in zip(fresh, made, strict=False):
         objects[i] = obj
@@ -190,7 +225,7 @@ def _missing(units: Sequence[Unit]) -> dict[str, Source]:
     """The modules of weft's own that a step will load and the cache does not have, by key."""
     declared = {name for u in units for name in _DECLARED.findall(u.text)} & _sources.keys() - _addresses.keys()
     sources = {source for name in sorted(declared) for source in _sources[name]()}
-    keys = {cache_key(source.kind, source.text): source for source in sorted(sources)}
+    keys = {cache_key(s.kind, s.write()): s for s in sorted(sources, key=lambda source: source.label)}
     return {key: source for key, source in keys.items() if default_cache().get(key) is None}
 
 
