@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 
 from weft.ir.dims import Dim
 from weft.ir.graph import Op
+from weft.ir.records import dataclass, field, replace
 
 STEP = "step"
 KERNEL = "kernel"

@@ -13,12 +13,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from weft.codegen.functions import module, print_alone, print_kernels
 from weft.codegen.kernel import Kernel
 from weft.codegen.unit import KERNEL, STEP, Unit
 from weft.ir.dims import same
+from weft.ir.records import replace
 
 BRANCH = "  br "
 LONG = 200  # lines of a step without branches

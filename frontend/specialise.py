@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from types import GeneratorType
 from typing import Any
 
@@ -28,6 +27,7 @@ from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Location, Value
+from weft.ir.records import dataclass, field, replace
 from weft.ir.sizes import Sizes
 
 Leaves = list[Any]

@@ -49,12 +49,12 @@ class Compiler:
             return self.lower(graph, donate, label).compile(name)
         seconds = time.perf_counter() - start
 
-        def stages() -> Stages:
+        def explained() -> Stages:
             made = self.lower(graph, donate, label)
             made.seconds["object code"] = seconds
             return made
 
-        return Executable(graph, found.needs, found.taken, found.library, stages)
+        return Executable(graph, found.needs, found.taken, found.library, explained)
 
     def declared(self, name: str) -> None:
         if self.watcher is not None:
