@@ -12,7 +12,6 @@ import ctypes
 import functools
 import struct
 import sys
-import sysconfig
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -30,7 +29,7 @@ _NUMPY = {"weft_numpy_new": 94, "weft_numpy_scalar": 60, "weft_numpy_read": 62} 
 
 def supported() -> bool:
     """Do objects and arrays lie in memory as `direct_ir` reads them, and does one lock guard them?"""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if sys.implementation.name != "cpython" or "t" in sys.abiflags:
         return False
     array = np.empty((2, 3))[1:]
     word = lambda offset: ctypes.c_void_p.from_address(id(array) + offset).value  # noqa: E731
