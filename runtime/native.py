@@ -1,12 +1,12 @@
 """Object bytes become callable addresses.
 
-    bytes --read_symbols--> names --resolve--> addresses --LLVM's JIT linker--> executable pages
+    bytes --read_symbols--> names --resolve--> addresses --loader, else LLVM's JIT linker--> executable pages
 
 A symbol that an object asks for is looked up in this order: what ``define_symbol`` registered, what a
 provider (``provide``) can make when first asked (the thread pool, BLAS), then the process itself, libm and
 libgcc (whose helpers convert float16 on CPUs that cannot).  Everything is resolved before LLVM links, so a
 missing name is an ``ObjectError`` that says which, never an abort.  A link takes about 0.4 ms and needs
-neither Numba nor a compiler.
+neither Numba nor a compiler, on x86-64 Linux not even llvmlite.
 
 A step is several objects, linked as one (``build_units``). Those of its kernels that an earlier step brought
 along are in the process already, and are used from there.
@@ -26,6 +26,7 @@ from weft.codegen.objects import LLVM_LOCK, binding, compile_object, compile_obj
 from weft.codegen.unit import KERNEL, Unit
 from weft.runtime.cache import DiskCache, Entry, cache_key, default_cache
 from weft.runtime.elf import ObjectError, read_symbols
+from weft.runtime.loader import link
 from weft.runtime.stamp import stamped
 
 __all__ = ["Library", "ObjectError", "build", "build_units", "define_symbol", "load", "provide", "symbol_address"]
@@ -90,14 +91,13 @@ def load(obj: bytes) -> Library:
 
 def _link(objects: Sequence[bytes], known: Mapping[str, Library]) -> Library:
     """Several objects as one library; `known` symbols are those of other libraries."""
-    builder = binding().JITLibraryBuilder()
     defined: set[str] = set()
     undefined: set[str] = set()
     for obj in objects:
         symbols = read_symbols(obj)
-        builder.add_object_img(obj)
         defined |= symbols.defined
         undefined |= symbols.undefined
+    imports = {}
     used = []
     for name in undefined - defined - {"_GLOBAL_OFFSET_TABLE_"}:
         library = known.get(name)
@@ -106,10 +106,18 @@ def _link(objects: Sequence[bytes], known: Mapping[str, Library]) -> Library:
             raise ObjectError(f"the object needs the symbol {name!r}, which nothing in this process defines")
         if library is not None:
             used.append(library)
-        builder.import_symbol(name, address)
-    for name in defined:
-        builder.export_symbol(name)
+        imports[name] = address
+    loaded = link(objects, imports)
+    if loaded is not None:
+        return Library(loaded.memory, loaded.addresses, used)
     with LLVM_LOCK:
+        builder = binding().JITLibraryBuilder()
+        for obj in objects:
+            builder.add_object_img(obj)
+        for name, address in imports.items():
+            builder.import_symbol(name, address)
+        for name in defined:
+            builder.export_symbol(name)
         try:
             tracker = builder.link(_linker(), f"weft.{next(_names)}")
         except RuntimeError as error:
