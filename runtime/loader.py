@@ -15,7 +15,9 @@ import struct
 import sys
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from weft.ir.records import dataclass
 
 _X86_64, _PAGE = 62, mmap.PAGESIZE
 _RELA, _SYMTAB, _NOBITS, _UNWIND = 4, 2, 8, 0x70000001
@@ -34,14 +36,16 @@ class Unknown(Exception):
     """Something that LLVM has to link."""
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded:
     """memory: has to be kept as long as the code is used. addresses: of the global symbols."""
 
     memory: Any
     addresses: dict[str, int]
 
 
-class _Section(NamedTuple):
+@dataclass(frozen=True)
+class _Section:
     name: str
     kind: int
     flags: int

@@ -19,11 +19,12 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakValueDictionary
 
 from weft.codegen.objects import LLVM_LOCK, binding, compile_object, compile_objects
 from weft.codegen.unit import KERNEL, Unit
+from weft.ir.records import dataclass
 from weft.runtime.cache import DiskCache, Entry, cache_key, default_cache
 from weft.runtime.elf import ObjectError, read_symbols
 from weft.runtime.loader import link
@@ -38,7 +39,8 @@ _names = itertools.count()
 _DECLARED = re.compile(r"^declare [^@\n]*@([\w.]+)", re.M)
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """A module of weft's own, which a provider loads. write: gives its LLVM IR text."""
 
     kind: str

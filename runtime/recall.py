@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from weft.codegen.unit import Needs, Unit
 from weft.ir.digest import digest
 from weft.ir.graph import Graph, Location, Op, Value
 from weft.ir.opdef import REGISTRY
+from weft.ir.records import dataclass
 from weft.ir.types import TensorType
 from weft.runtime.cache import default_cache
 from weft.runtime.native import Library, load_cached, unit_key
@@ -29,14 +30,16 @@ from weft.runtime.stamp import stamped
 MOST_CONSTANTS = 1 << 20  # bytes of constants in a note
 
 
-class Name(NamedTuple):
+@dataclass(frozen=True)
+class Name:
     """What a step is remembered by: the key of its note, and where its ops come from."""
 
     key: str
     places: str
 
 
-class Recalled(NamedTuple):
+@dataclass(frozen=True)
+class Recalled:
     """A step from the cache. taken: as the memory plan has it, output -> the input whose buffer it takes."""
 
     needs: Needs
