@@ -46,7 +46,7 @@ def test_a_second_compilation_is_recalled(compiled):
     assert compiled == ["program"]
     assert all(np.array_equal(a, b) for a, b in zip(want, got, strict=True))
     assert "def program" in str(again.cache_info()[0].executable.stages.trace)  # made when asked for
-    assert "kernel" in weft.explain(again)
+    assert "kernel" in weft.explain(again) and " recalled " in weft.explain(again)
 
 
 @pytest.mark.parametrize(

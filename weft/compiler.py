@@ -3,7 +3,6 @@ the pipeline; so this module doesn't load it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,16 +41,13 @@ class Compiler:
         from weft.runtime import recall
         from weft.runtime.executable import Executable
 
-        start = time.perf_counter()
         name = recall.name(graph, donate)
         found = recall.recall(name) if name is not None else None
         if found is None:
             return self.lower(graph, donate, label).compile(name)
-        seconds = time.perf_counter() - start
-
         def explained() -> Stages:
             made = self.lower(graph, donate, label)
-            made.seconds["object code"] = seconds
+            made.recalled = True
             return made
 
         return Executable(graph, found.needs, found.taken, found.library, explained)

@@ -70,6 +70,7 @@ class Stages:
         self.label = label or graph.name
         self.check = debug_level() >= 1 if check is None else check
         self.seconds: dict[str, float] = {}
+        self.recalled = False  # its object code was found without coming this way
 
     @cached_property
     def _passed(self) -> tuple[Graph, list[Record]]:
