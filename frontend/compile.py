@@ -17,7 +17,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -39,6 +38,7 @@ from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, s
 from weft.frontend.specialised import Call, Specialisation, Specialised, run_form
 from weft.frontend.tracer import Tracer
 from weft.ir.boundary import MISSED
+from weft.ir.records import replace
 from weft.passes.unchecked import unchecked
 
 __all__ = ["CompiledFunction", "Specialisation"]
