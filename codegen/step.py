@@ -62,6 +62,8 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     arguments = [f"%{kind}.{i}" for kind, n in counts for i in range(n)]
     if w.bounds:
         w.number(w.scratch)
+    if not w.sizes:  # library ops alone need no table, but the executable for other sizes is made with one
+        w.sizes += [n for v in graph.inputs for n in v.type.dims if isinstance(n, Dim)]
     if w.sizes:
         arguments.append("%sizes")
         constants.append(np.array([value_of(n) for n in w.sizes], np.int64))

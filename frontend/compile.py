@@ -98,7 +98,8 @@ class CompiledFunction:
             result = self._first_call(call)
             run = self._runners.get(call.key)
             if short is not None and run is not None:
-                self._runners[short] = run
+                with self._lock:  # who lets runners go walks over them
+                    self._runners[short] = run
             return result
         return run(call.leaves)
 
@@ -197,13 +198,16 @@ class CompiledFunction:
         pattern = family.pattern(call.leaves)
         if pattern is None or not getattr(self._compile_graph, "symbolic", False):
             return None
+        before = Effects(self._function, *[value for *_, value in call.static])
         try:
             start = time.perf_counter()
             made = self._capture(call, pattern)
             if made.outer:
+                before.undo()
                 return None
             return self._compile(call, made, known, time.perf_counter() - start, pattern)
         except Exception as error:  # whatever it is: an error of the user's comes again
+            before.undo()
             family.failed(error)
             return None
 

@@ -119,13 +119,18 @@ def capture(
     dims: of the leaves with dims that are symbols of `sizes`.
     """
     drawn = randomness.state()
-    with Trace(name or name_of(function), compiled=True) as trace, _failing(trace), _numbers(trace, sizes):
+    with (
+        Trace(name or name_of(function), compiled=True) as trace,
+        _failing(trace, again=sizes is not None),
+        _numbers(trace, sizes),
+    ):
         shapes = dims or [None] * len(leaves)
         tracers = [_input(trace, i, *leaf) for i, leaf in enumerate(zip(leaves, paths, shapes, strict=True))]
         args, kwargs = tree.unflatten(spec, tracers)
         first = [t.value for t in tracers]
         out = function(*args, **kwargs)  # converts what it calls
         out_leaves, treedef = tree.flatten(out)
+        _looked_at(treedef, sizes)
         del out, args, kwargs
         outputs, places = _places(trace, out_leaves, tracers)
         stores = []
@@ -164,13 +169,23 @@ def _numbers(trace: Trace, sizes: Sizes | None) -> Iterator[None]:
         sizes.number = None
 
 
+def _looked_at(treedef: tree.TreeDef, sizes: Sizes | None) -> None:
+    """A size in the structure of a result, as a key or a field that is no leaf, is a number: the hash asks for it."""
+    if sizes is not None:
+        hash(treedef)
+
+
 @contextmanager
-def _failing(trace: Trace) -> Iterator[None]:
-    """A capture that fails tells which numbers it had looked at, and leaves NumPy arrays as they were."""
+def _failing(trace: Trace, again: bool) -> Iterator[None]:
+    """A capture that fails tells which numbers it had looked at, and leaves NumPy arrays as they were. `again`: what
+    the function itself raises comes again."""
     try:
         yield
-    except TracingError as error:
-        error.guards = dict(trace.guards)
+    except Exception as error:
+        if isinstance(error, TracingError):
+            error.guards = dict(trace.guards)
+        elif not again:
+            raise
         for array, held in trace.overwritten.values():
             array[...] = held
         raise
@@ -414,5 +429,3 @@ def signature_key(leaves: Leaves) -> list[Any]:
 def guard_key(scalar: bool | int | float) -> Any:
     """Equal for scalars that a capture can't tell apart: NaN equals itself, 0.0 is not -0.0."""
     return scalar.hex() if isinstance(scalar, float) else scalar
-
-

@@ -391,11 +391,19 @@ def cast(tracer: Tracer, dtype: Any) -> Tracer:
     name = dtype if isinstance(dtype, str) and dtype in NAMES else dtype_name(dtype)
     if tracer.value.type.dtype == name:
         return tracer if tracer.weak is None else Tracer(tracer.home, tracer.value)
+    if tracer.weak is int and tracer.value in tracer.home.numbers:
+        _check_fits(tracer.home.numbers[tracer.value], NAMES[name])
     if tracer.weak is not None or not tracer.value.type.dims:
         folded = _fold_constant(tracer, name)
         if folded is not None:
             return folded
     return emit(ops.source.cast, tracer, dtype=name)
+
+
+def _check_fits(n: Dim, dtype: np.dtype) -> None:
+    """Raises OverflowError where a size, which is an int of Python's, doesn't fit in a dtype; that it does is a guard."""
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= n <= np.iinfo(dtype).max:
+        raise OverflowError(f"Python integer {n} out of bounds for {dtype}")
 
 
 def _fold_constant(tracer: Tracer, name: str) -> Tracer | None:

@@ -115,17 +115,19 @@ class _Call:
 
     def _size(self) -> int:
         """How many lanes there are. Raises ShapeError where the arguments don't agree, ValueError without any."""
-        found: dict[int, str] = {}
+        found: list[tuple[int, str, Any, int]] = []
         for leaf, path, axis in zip(self.leaves, self.paths, self.axes, strict=True):
             if axis is not None:
                 size = np.shape(leaf)[axis]
-                found.setdefault(size, f"{path}: {_type_text(leaf)}, {size} along axis {axis}")
+                if all(size != other for other, *_ in found):
+                    found.append((size, path, leaf, axis))
         if not found:
             advice = "Give the argument that counts them an axis in in_axes."
             raise ValueError(message("vmap has no argument to map over", (), advice))
         if len(found) > 1:
-            raise ShapeError(message("vmap maps over axes of different sizes", list(found.values())))
-        return next(iter(found))
+            lines = [f"{path}: {_type_text(leaf)}, {size} along axis {axis}" for size, path, leaf, axis in found]
+            raise ShapeError(message("vmap maps over axes of different sizes", lines))
+        return found[0][0]
 
     def results(self, out_axes: Any) -> Any:
         """Call the function of one lane, and give its results for all."""

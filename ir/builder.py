@@ -75,7 +75,7 @@ class Builder:
         return expr
 
     def _size(self, size: Dim, dtype: str) -> Expr:
-        key = (dtype, repr(size).encode())
+        key = (dtype, size.text().encode())
         if key not in self._constants:
             (n,) = self.emit(REGISTRY["extent"], (), {"size": size})
             self._constants[key] = n if dtype == "i64" else self.emit(REGISTRY["cast"], (n.value,), {"dtype": dtype})[0]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Number
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -42,6 +43,11 @@ def _with_size(plain: Callable[[Any, Any], Any], compute: Callable[[Any, Any], A
     return method
 
 
+def _of_numbers(plain: Callable[[int, Any], Any]) -> Any:
+    """A binary method of the number itself: a guard."""
+    return lambda self, other: plain(self.__index__(), other.__index__() if type(other) is Dim else other)
+
+
 _power = _with_size(operator.pow)
 
 
@@ -57,6 +63,8 @@ class Dim:
         self._hash = hash(frozenset(terms.items()))
 
     def __hash__(self) -> int:
+        if self.sizes.capturing:  # a program's set or dict may have the number itself
+            return hash(self.__index__())
         return self._hash
 
     # ---- arithmetic ----------------------------------------------------------------------------------
@@ -74,6 +82,11 @@ class Dim:
     __truediv__ = _with_size(operator.truediv)
     __rtruediv__ = _with_size(lambda a, b: b / a)
     __rpow__ = _with_size(lambda a, b: b**a)
+    __and__ = __rand__ = _of_numbers(operator.and_)
+    __or__ = __ror__ = _of_numbers(operator.or_)
+    __xor__ = __rxor__ = _of_numbers(operator.xor)
+    __lshift__, __rlshift__ = _of_numbers(operator.lshift), _of_numbers(lambda a, b: b << a)
+    __rshift__, __rrshift__ = _of_numbers(operator.rshift), _of_numbers(lambda a, b: b >> a)
 
     def __neg__(self) -> Any:
         return self * -1
@@ -93,7 +106,7 @@ class Dim:
 
     def __eq__(self, other: object) -> bool:
         if not _is_size(other):
-            return NotImplemented
+            return self.__index__() == other if isinstance(other, Number) else NotImplemented
         difference = self - other
         if not isinstance(difference, Dim):
             return difference == 0  # type: ignore[no-any-return]
@@ -141,6 +154,12 @@ class Dim:
     # ---- text ----------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
+        return repr(self.__index__()) if self.sizes.capturing else self.text()
+
+    def __format__(self, how: str) -> str:
+        return format(self.__index__(), how) if self.sizes.capturing else format(self.text(), how)
+
+    def text(self) -> str:
         parts = []
         for monomial, c in sorted(self.terms.items(), key=lambda term: (-len(term[0]), term[0])):
             factors = list(monomial)
@@ -277,6 +296,8 @@ def floordiv(a: Any, b: Any) -> Any:
     quotient = _exact(a, b)
     if quotient is not None:
         return quotient
+    if not b:  # or a guard that it is not
+        raise ZeroDivisionError("integer division or modulo by zero")
     return _atom(sizes, "//", a, b)
 
 
@@ -386,13 +407,17 @@ def _made(sizes: Sizes, terms: dict[Monomial, int], value: int) -> Any:
 
 
 def _atom(sizes: Sizes, how: str, a: Any, b: Any) -> Dim:
-    text = f"({_inner(a)} // {_inner(b)})" if how == "//" else f"{how}({a}, {b})"
+    text = f"({_inner(a)} // {_inner(b)})" if how == "//" else f"{how}({_text(a)}, {_text(b)})"
     sizes.atoms.setdefault(text, (how, a, b))
     return Dim(sizes, {(text,): 1}, _value(how, value_of(a), value_of(b)))
 
 
+def _text(n: Any) -> str:
+    return n.text() if type(n) is Dim else repr(n)
+
+
 def _inner(n: Any) -> str:
-    text = repr(n)
+    text = _text(n)
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 

@@ -23,22 +23,30 @@ class Sizes:
     def __init__(self, values: Mapping[str, int]) -> None:
         self.values = dict(values)
         self.atoms: dict[str, tuple[str, Any, Any]] = {}  # text -> operator and its operands, of what is no symbol
-        self.guards: dict[tuple[str, Dim], None] = {}
+        self.guards: list[tuple[str, Dim]] = []
+        self._noted: set[tuple[str, str]] = set()
         self.number: Callable[[Dim], Any] | None = None
         self.frozen = False
+
+    @property
+    def capturing(self) -> bool:
+        """Whether the program itself runs: what it hashes or prints is then a number to it."""
+        return self.number is not None
 
     def freeze(self) -> None:
         self.frozen = True
         self.number = None
 
     def note(self, relation: str, difference: Dim) -> None:
-        if not self.frozen:
-            self.guards[relation, difference] = None
+        said = relation, difference.text()
+        if not self.frozen and said not in self._noted:
+            self._noted.add(said)
+            self.guards.append((relation, difference))
 
     def holds(self) -> Callable[..., bool]:
         """A function of the symbols' values: whether all guards hold of them."""
         tests = [f"{LEAST} <= {name} <= {MOST}" for name in self.values]
-        tests += [f"{dim!r} {relation} 0" for relation, dim in self.guards]
+        tests += [f"{dim.text()} {relation} 0" for relation, dim in self.guards]
         return self._function(" and ".join(tests))
 
     def at(self, wanted: Sequence[Dim | int]) -> Callable[..., tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """Sizes as symbols: what is compiled for the second size of an axis serves all others (`weft.frontend.sizes`)."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -240,3 +241,103 @@ def test_donated_and_written_arrays() -> None:
     for n in (10, 20, 30, 41):
         p = np.ones(n)
         assert g(p, np.ones(n)) is p and not p.any()
+
+
+SCALES = {5: 2.0, 3: 3.0}
+MADE: dict[int, float] = {}
+
+
+@functools.lru_cache
+def scale_of(n):
+    return float(n)
+
+
+def remembered(x):
+    if len(x) not in MADE:
+        MADE[len(x)] = np.hanning(len(x)).sum()
+    return x * MADE[len(x)]
+
+
+LOOKS: dict[str, Callable[[Any], Any]] = {  # at the number itself, by other ways than comparing sizes with integers
+    "a set": lambda x: x * 2 if x.shape[0] in {5, 7} else x,
+    "a dict": lambda x: x * SCALES.get(x.shape[0], 1.0),
+    "a dict that is filled": remembered,
+    "a cache": lambda x: x * scale_of(len(x)),
+    "text": lambda x: x * 2 if f"{len(x)}, {x.shape}" == "5, (5,)" else x,
+    "digits": lambda x: x * len(str(x.shape[0])),
+    "a format": lambda x: x if f"{len(x):02d}" == "05" else -x,
+    "a class": lambda x: x * 2 if isinstance(len(x), int) and not isinstance(len(x), float) else x,
+    "a type": lambda x: x * 2 if type(x.shape[0]) is int else x,
+    "a float": lambda x: x * 2 if len(x) == 5.0 else x,
+    "a bool": lambda x: x * 2 if (len(x) % 2) == True else x,  # noqa: E712
+    "bits": lambda x: x * 2 if len(x) & (len(x) - 1) else x[: len(x) >> 1],
+    "a key of the result": lambda x: {len(x): x + 1},
+    "text in the result": lambda x: (f"{len(x)}", x + 1),
+}
+
+
+@pytest.mark.parametrize("how", LOOKS)
+def test_numbers_that_are_looked_at_are_those_of_the_call(how: str) -> None:
+    function = LOOKS[how]
+    compiled = weft.compile(function)
+    for n in (10, 7, 5, 12, 3, 8):
+        x = np.arange(float(n))
+        want, got = function(x), compiled(x)
+        assert weft.tree.structure(got) == weft.tree.structure(want)
+        for a, b in zip(weft.tree.leaves(got), weft.tree.leaves(want), strict=True):
+            assert a == b if isinstance(b, str) else np.array_equal(a, b)
+
+
+def test_divisors_that_are_zero_of_other_sizes() -> None:
+    @weft.compile
+    def f(x):
+        return x * (len(x) // (len(x) // 4))
+
+    for n in (10, 7, 5):
+        np.testing.assert_array_equal(f(np.ones(n)), np.ones(n) * (n // (n // 4)))
+    with pytest.raises(ZeroDivisionError):
+        f(np.ones(3))
+
+
+def test_library_ops_alone_serve_all_sizes() -> None:
+    compiled = weft.compile(np.sort)
+    for n in SIZES:
+        x = np.random.default_rng(n).standard_normal(n)
+        np.testing.assert_array_equal(compiled(x), np.sort(x))
+    assert len(compiled.cache_info()) == 2
+
+
+def test_what_an_attempt_with_symbols_did_is_taken_back() -> None:
+    done, held = [], np.zeros(2)
+
+    @weft.compile
+    def f(x):
+        done.append(1)
+        held[0] += 1
+        return x * 2 + len(x).conjugate()  # what a size that is a symbol does not have
+
+    for count, n in enumerate((4, 5, 6), start=1):
+        np.testing.assert_array_equal(f(np.ones(n)), np.full(n, 2.0 + n))
+        assert len(done) == held[0] == count
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_sizes_meet_narrow_integers_as_numbers_do(dtype: type) -> None:
+    def add(x):
+        return x + len(x)
+
+    def compare(x):
+        return x < len(x), np.where(x > 3, x, 7)
+
+    for function in (add, compare):
+        compiled = weft.compile(function)
+        for n in (10, 20, 30, 200, 300, 40):
+            x = np.arange(n).astype(dtype)
+            try:
+                want = function(x)
+            except OverflowError:
+                with pytest.raises(OverflowError):
+                    compiled(x)
+                continue
+            for a, b in zip(weft.tree.leaves(compiled(x)), weft.tree.leaves(want), strict=True):
+                assert a.dtype == b.dtype and np.array_equal(a, b)

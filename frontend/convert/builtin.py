@@ -15,6 +15,7 @@ import numpy as np
 
 from weft.frontend.convert.iteration import enumerate_, range_, reversed_, zip_
 from weft.frontend.tracer import WEAK_DTYPES, Tracer, as_tracer, cast, emit
+from weft.ir.dims import Dim
 from weft.ir.opdef import REGISTRY
 
 
@@ -80,6 +81,14 @@ def _sum(iterable: Any, /, start: Any = 0) -> Any:
     return sum(iterable, start)
 
 
+def _isinstance(x: Any, kinds: Any, /) -> bool:
+    return isinstance(0 if type(x) is Dim else x, kinds)
+
+
+def _type(*args: Any, **kwargs: Any) -> Any:
+    return int if len(args) == 1 and type(args[0]) is Dim else type(*args, **kwargs)
+
+
 def _quantifier(python: Callable[..., Any], numpy: Callable[..., Any]) -> Callable[..., Any]:
     """any and all."""
 
@@ -123,6 +132,8 @@ BUILTINS: dict[Any, Callable[..., Any]] = {
     max: _extreme(max, lambda a, b: a > b),
     min: _extreme(min, lambda a, b: a < b),
     len: _len,
+    isinstance: _isinstance,
+    type: _type,
     sum: _sum,
     any: _quantifier(any, np.any),
     all: _quantifier(all, np.all),

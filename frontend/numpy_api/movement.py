@@ -60,17 +60,20 @@ def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None
 
 def _whole_shape(x: Tracer, shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape in which -1 stands for the size that is left. Raises ShapeError."""
-    rest = 1
+    given, rest = shape, 1
     for d in shape:
         rest *= d if d != -1 else 1
-    text = f"cannot reshape array of size {x.size} into shape {shape}"
+
+    def wrong(why: str = "") -> ShapeError:
+        return ShapeError(message(f"cannot reshape array of size {x.size} into shape {given}{why}", [x.value]))
+
     if shape.count(-1) > 1:
-        raise ShapeError(message(text + ": only one dimension can be -1", [x.value]))
+        raise wrong(": only one dimension can be -1")
     if -1 in shape and rest and not x.size % rest:
         shape = tuple(x.size // rest if d == -1 else d for d in shape)
         rest = x.size
     if rest != x.size or any(d < 0 for d in shape):
-        raise ShapeError(message(text, [x.value]))
+        raise wrong()
     return shape
 
 
