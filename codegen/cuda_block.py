@@ -8,7 +8,6 @@ Threads wait for each other where one reads what another wrote.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from weft.codegen.cuda_nests import reads, writes
@@ -26,6 +25,7 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.numba_source import Names, Writer, memory
 from weft.codegen.scalar_numba import held
+from weft.ir.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from weft.codegen.kernel import (
     Accumulate,
@@ -22,6 +21,7 @@ from weft.codegen.kernel import (
     ToIndex,
     walk,
 )
+from weft.ir.records import dataclass
 
 PURE = (Index, ToIndex, FromIndex, InRange, Constant, Load, Compute)
 

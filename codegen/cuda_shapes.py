@@ -12,14 +12,13 @@ A chunk's scratch lies in shared memory where it fits.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from weft.codegen.cuda_block import Block, CudaWriter, Launch
 from weft.codegen.cuda_nests import PURE, Nest, accumulates, column_nest, nest, reads
 from weft.codegen.cuda_trees import Trees
 from weft.codegen.kernel import AccumulateAt, Affine, Buffer, For, Kernel, Share, Statement, var, walk
 from weft.codegen.numba_source import Names, typed
 from weft.codegen.scalar_ir import width
+from weft.ir.records import replace
 
 NEAR = 40 << 10  # bytes of shared memory that a block's scratch may take: 48 KiB less room for the trees
 

@@ -14,3 +14,4 @@ COPY = 1  # an argument is not as kernels read it: to be copied first
 OUT_OF_BOUNDS = 2  # an index was; which is in the step's record of errors
 NO_MEMORY = 3
 RAISED = 4  # a library op did
+HEADER = 6  # words of a direct call's program before the first instruction

@@ -21,12 +21,12 @@ and whose target starts from the identity, so that a target may keep several par
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from weft.codegen.scalar import Scalar, expression
 from weft.ir.dims import Dim, is_known, same
 from weft.ir.graph import Location
+from weft.ir.records import dataclass, fields, replace
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ kernels become is `weft.codegen.functions`' business.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,7 @@ from weft.codegen.kernel import (
 )
 from weft.codegen.scalar import Scalar
 from weft.ir.dims import Dim, is_known, maximum, same
+from weft.ir.records import dataclass, field
 from weft.ir.types import TensorType
 
 SHORT_LOOP = 64  # trips

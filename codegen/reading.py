@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from weft.codegen.scope import Scope
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.lengths import Lengths
 from weft.ir.ops.moving import halves
+from weft.ir.records import dataclass, field
 from weft.ir.space import Space, is_free
 from weft.ir.types import strides_of
 

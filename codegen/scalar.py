@@ -11,7 +11,6 @@ templates and functions are written in is described in scalar_parse.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from weft.codegen import scalar_llvm, scalar_numba
@@ -20,6 +19,7 @@ from weft.codegen.scalar_library import function_body, function_names
 from weft.codegen.scalar_llvm import declarations
 from weft.codegen.scalar_parse import parse_expression
 from weft.codegen.scalar_prelude import numba_prelude
+from weft.ir.records import dataclass
 
 __all__ = [
     "Scalar", "ScalarError", "declarations", "expression", "function", "function_names", "numba_prelude",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from weft.codegen.scalar_ir import (
     BOOL,
@@ -30,6 +29,7 @@ from weft.codegen.scalar_ir import (
     renumbered,
     width,
 )
+from weft.ir.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ lets LLVM vectorise any loop that holds one. It knows no target; scalar_llvm and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from weft.ir.records import dataclass, field
 
 BOOL = "bool"
 SIGNED = ("i8", "i16", "i32", "i64")

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft.codegen.scalar_build import Builder, Ref, Term, WeakSelect
 from weft.codegen.scalar_ir import BOOL, DTYPES, Body, Constant, ScalarError, Table
+from weft.ir.records import dataclass
 
 Resolve = Callable[[str, tuple[str, ...]], Body]  # (function name, argument dtypes) -> body
 Value = Term | Table | tuple[Any, ...]  # a table only to be subscripted, a tuple only to be unpacked

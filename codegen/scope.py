@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 from weft.codegen.kernel import Statement
+from weft.ir.records import dataclass
 
 
 @dataclass

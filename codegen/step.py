@@ -11,7 +11,7 @@ so that its object code can be kept on disk and run later by a process that neve
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -22,46 +22,24 @@ from weft.codegen.kernel import Kernel
 from weft.codegen.stack_ir import STACKS
 from weft.codegen.step_control import write_graph
 from weft.codegen.step_writer import ALIGN, Frame, Writer
-from weft.codegen.units import Unit, units
-from weft.ir.dims import Dim, value_of
-from weft.ir.graph import Graph, Op
+from weft.codegen.unit import Needs, Unit
+from weft.codegen.units import units
+from weft.ir.dims import value_of
+from weft.ir.graph import Graph
 from weft.ir.plan import Plan
 
 
-@dataclass
-class Step:
+@dataclass(kw_only=True)
+class Step(Needs):
     """A lowered step: its kernels, LLVM text, and what a caller must pass.
 
-    units: the modules that are compiled. whole: gives them as one, to be read. arena: bytes to work in. errors: where
-    in them the first index out of bounds is recorded, as number (from 1) of one of `bounds`, and the index. parallel:
-    does it use the pool? stacks: does it keep any (to be released by `release`)? calls: what it runs, one line each.
-    library: the ops that the host runs, by their numbers. sizes: what the last constant has the values of, where there
-    are symbols. threads: it uses the pool where one of these is positive.
+    units: the modules that are compiled. whole: gives them as one, to be read. calls: what it runs, one line each.
     """
 
     kernels: list[Kernel]
     units: list[Unit]
     whole: Callable[[], str] = field(repr=False)
-    constants: list[np.ndarray]
-    arena: int
-    parallel: bool
-    calls: list[str] = field(default_factory=list)
-    bounds: list[Op] = field(default_factory=list)
-    errors: int = 0
-    stacks: bool = False
-    library: list[Op] = field(default_factory=list)
-    sizes: list[Dim] = field(default_factory=list)
-    threads: list[int | Dim] = field(default_factory=list)
-
-    def at(self, evaluate: Callable[[int | Dim], int], sizes: np.ndarray) -> Step:
-        """The step for sizes that are numbers. `sizes`: those of the table."""
-        return replace(
-            self,
-            constants=[*self.constants[:-1], sizes] if self.sizes else self.constants,
-            arena=evaluate(self.arena),
-            errors=evaluate(self.errors),
-            parallel=any(evaluate(n) > 0 for n in self.threads),
-        )
+    calls: list[str]
 
     @cached_property
     def text(self) -> str:
@@ -97,8 +75,10 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     made = units(w.kernels, w.inlined, head, called)
     whole = lambda: module("\n".join([*head, print_kernels(w.kernels, w.inlined), called]))  # noqa: E731
     parallel = any(value_of(n) > 0 for n in w.threads)
-    more = (w.calls, w.bounds, w.scratch, w.stacks, w.library, w.sizes, w.threads)
-    return Step(w.kernels, made, whole, constants, arena, parallel, *more)
+    return Step(
+        kernels=w.kernels, units=made, whole=whole, calls=w.calls, constants=constants, arena=arena, parallel=parallel,
+        bounds=w.bounds, errors=w.scratch, stacks=w.stacks, library=w.library, sizes=w.sizes, threads=w.threads,
+    )  # fmt: skip
 
 
 def _head(w: Writer, arguments: list[str]) -> list[str]:

@@ -11,7 +11,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from weft.codegen.kernel import Kernel, walk
 from weft.codegen.llvm import MEMORY
@@ -21,6 +20,7 @@ from weft.ir.dims import Dim, aligned, maximum, same, value_of
 from weft.ir.graph import Op, Value
 from weft.ir.ops.linalg import free_axes
 from weft.ir.plan import Place, Plan
+from weft.ir.records import dataclass, field
 from weft.ir.types import TensorType
 
 ALIGN = 64

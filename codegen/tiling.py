@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from weft.ir.dims import maximum, minimum
+from weft.ir.records import dataclass
 
 if TYPE_CHECKING:
     from weft.codegen.lower import Lowering

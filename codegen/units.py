@@ -13,28 +13,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 
 from weft.codegen.functions import module, print_alone, print_kernels
 from weft.codegen.kernel import Kernel
+from weft.codegen.unit import KERNEL, STEP, Unit
 from weft.ir.dims import same
+from weft.ir.records import replace
 
-STEP = "step"
-KERNEL = "kernel"
 BRANCH = "  br "
 LONG = 200  # lines of a step without branches
 LOCAL = re.compile(r"%([\w.]+)|^([\w.]+):$", re.M)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One module: what kind ("kernel" or "step"), the symbol that others call it by, its LLVM IR text, and how much
-    LLVM is to make of it."""
-
-    kind: str
-    symbol: str
-    text: str
-    level: int = 3
 
 
 def units(kernels: Sequence[Kernel], inlined: Collection[str], head: Sequence[str], step: str) -> list[Unit]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from weft.codegen.kernel import (
@@ -40,6 +39,7 @@ from weft.codegen.special import Special, flat
 from weft.ir.dims import Dim, maximum, minimum, same, value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.ops.linalg import free_axes
+from weft.ir.records import dataclass
 from weft.ir.views import streamed, view_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,6 +38,7 @@ from weft.frontend.storage import Storage
 from weft.frontend.tracer import Tracer, anchor_in, as_tracer, read
 from weft.frontend.writes import link
 from weft.ir.graph import Value
+from weft.ir.records import dataclass
 
 
 @dataclass

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NoReturn
 
@@ -29,6 +28,7 @@ from weft.ir.dims import Dim
 from weft.ir.graph import Graph, Location, Op, Value
 from weft.ir.interpret import interpret
 from weft.ir.opdef import OpDef
+from weft.ir.records import dataclass, replace
 from weft.ir.types import NAMES, TensorType, dtype_name
 
 _SERIAL = count()

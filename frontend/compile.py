@@ -17,7 +17,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -39,6 +38,7 @@ from weft.frontend.specialise import Capture, Leaves, Runner, capture, runner, s
 from weft.frontend.specialised import Call, Specialisation, Specialised, run_form
 from weft.frontend.tracer import Tracer
 from weft.ir.boundary import MISSED
+from weft.ir.records import replace
 from weft.passes.unchecked import unchecked
 
 __all__ = ["CompiledFunction", "Specialisation"]
@@ -202,14 +202,12 @@ class CompiledFunction:
         try:
             start = time.perf_counter()
             made = self._capture(call, pattern)
-            if made.outer:
-                before.undo()
-                return None
-            return self._compile(call, made, known, time.perf_counter() - start, pattern)
+            if not made.outer:
+                return self._compile(call, made, known, time.perf_counter() - start, pattern)
         except Exception as error:  # whatever it is: an error of the user's comes again
-            before.undo()
             family.failed(error)
-            return None
+        before.undo()
+        return None
 
     def _capture(self, call: Call, pattern: Pattern | None = None) -> Capture:
         args, _ = call.arguments()

@@ -10,6 +10,7 @@ the capture, as are the states of random generators. What is printed or sent els
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
@@ -19,7 +20,6 @@ import numpy as np
 from weft.frontend.origins import is_inside, names_of, reachable
 
 Restore = Callable[[], None]
-_GENERATORS = (np.random.Generator, np.random.RandomState)
 
 
 class Effects:
@@ -38,11 +38,11 @@ class Effects:
 def _restores_of(obj: Any) -> list[Restore]:
     if isinstance(obj, list | dict | set):
         return [_container(obj)]
-    if is_inside(obj if isinstance(obj, FunctionType) else type(obj)) and not isinstance(obj, _GENERATORS):
+    if is_inside(obj if isinstance(obj, FunctionType) else type(obj)) and not _is_numpy_generator(obj):
         return []
     if isinstance(obj, FunctionType):
         return [*(_cell(cell) for cell in obj.__closure__ or ()), _globals(obj)]
-    if isinstance(obj, _GENERATORS):
+    if _is_numpy_generator(obj):
         return [_generator(obj)]
     if isinstance(obj, random.Random):
         return [_python_generator(obj)]
@@ -98,6 +98,11 @@ def _globals(function: FunctionType) -> Restore:
                 space.pop(name) if value is _EMPTY else space.__setitem__(name, value)
 
     return restore
+
+
+def _is_numpy_generator(obj: Any) -> bool:
+    loaded = "numpy.random" in sys.modules  # else there is none
+    return loaded and isinstance(obj, np.random.Generator | np.random.RandomState)
 
 
 def _generator(owner: Any) -> Restore:

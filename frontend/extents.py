@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft.frontend.errors import IndexingError, ShapeError, UnsupportedError, message
@@ -25,6 +24,7 @@ from weft.frontend.lengths import Length, add, agreed, from_start, i64, least, m
 from weft.frontend.tracer import Tracer, cast, constant, detached, emit, emit_plain, view_before
 from weft.ir import ops
 from weft.ir.dims import same
+from weft.ir.records import dataclass
 
 Extent = Tracer | None  # of an axis: None where it does not move
 m = ops.movement

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from weft.frontend.errors import message
+from weft.ir.records import dataclass, replace
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ generators tell. A generator that is made in the captured function, with a seed,
 from __future__ import annotations
 
 import random
+import sys
 import warnings
 from typing import Any
 
@@ -19,8 +20,17 @@ from weft.frontend.capture import Trace, captures
 from weft.frontend.errors import HostEffectWarning, message
 from weft.frontend.location import user_frame
 
-GENERATORS = frozenset({np.random.Generator, np.random.RandomState, random.Random, random.SystemRandom})
+_UNDRAWN = (623, 624)  # where generators of NumPy stand when their module has been loaded, by its version
+_NUMPY = "numpy.random"  # which `import numpy` does not load, and takes a tenth as long as that
 _QUIET = frozenset({"get_state", "getstate"})
+
+
+def is_generator(obj: Any) -> bool:
+    """Whether it is a generator of NumPy's or Python's."""
+    kind = type(obj)
+    if kind is random.Random or kind is random.SystemRandom:
+        return True
+    return _NUMPY in sys.modules and (kind is np.random.Generator or kind is np.random.RandomState)
 
 
 def note_call(function: Any, owner: Any) -> None:
@@ -38,14 +48,19 @@ def note_made(generator: Any, seeded: bool) -> None:
 
 
 def state() -> Any:
-    """Of NumPy's and Python's own generators."""
+    """Of NumPy's and Python's own generators; NumPy's is None while nobody has loaded it."""
+    if _NUMPY not in sys.modules:
+        return None, random.getstate()
     _, keys, *rest = np.random.get_state()
-    return np.asarray(keys).tobytes(), *rest, random.getstate()
+    return (np.asarray(keys).tobytes(), *rest), random.getstate()
 
 
 def note_state(before: Any, trace: Trace) -> None:
     """Warns, at the end of a capture, if somebody has drawn from those generators and it was not seen."""
-    if before != state():
+    now = state()
+    if before[0] is None and now[0] is not None and now[0][1] in _UNDRAWN:
+        before = now[0], before[1]
+    if before != now:
         name = trace.builder.name
         _warn(trace, f"{name} (or another thread) draws random numbers, in code whose source was not found")
 

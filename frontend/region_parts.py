@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from weft.frontend.tracer import WEAK_DTYPES, Tracer, anchor_in, as_tracer, cast
 from weft.frontend.writes import broadcast_to
 from weft.ir.graph import Graph, Value
 from weft.ir.opdef import REGISTRY
+from weft.ir.records import dataclass
 from weft.ir.types import TensorType, dtype_name
 
 Key = tuple[int, int]  # of a leaf: which variable, which of its leaves

@@ -12,7 +12,6 @@ are the arrays again; otherwise they are arrays of their own, linked to those th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from weft.frontend.tracer import Tracer, emit
 from weft.frontend.writes import assign, link
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY
+from weft.ir.records import dataclass
 
 Trips = Callable[[], Any]  # how often a loop ran: an int, or traced
 

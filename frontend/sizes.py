@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from weft.frontend.specialise import Capture, Leaves, guard_key
 from weft.frontend.storage import View
 from weft.ir.dims import Dim, evaluator, symbol
+from weft.ir.records import dataclass, field, replace
 from weft.ir.settle import settle_attr, signature
 from weft.ir.sizes import LEAST, Sizes
 

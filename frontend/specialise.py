@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from types import GeneratorType
 from typing import Any
 
@@ -28,6 +27,7 @@ from weft.frontend.storage import Path, Storage
 from weft.frontend.tracer import Tracer, read
 from weft.ir.builder import Builder
 from weft.ir.graph import Graph, Location, Value
+from weft.ir.records import dataclass, field, replace
 from weft.ir.sizes import Sizes
 
 Leaves = list[Any]
@@ -212,7 +212,7 @@ def _input(trace: Trace, index: int, leaf: Any, path: str, dims: tuple[Any, ...]
     type_ = input_type(leaf, path)
     if type_ is not None and dims is not None:
         type_ = type_.with_dims(dims)
-    if type_ is None or isinstance(leaf, np.ma.MaskedArray | np.matrix):
+    if type_ is None or isinstance(leaf, np.matrix) or _is_masked(leaf):
         raise ArgumentError(_unusable(leaf, path))
     weak = weak_of(leaf)
     if weak is int and not -(1 << 63) <= leaf < 1 << 63:
@@ -220,6 +220,12 @@ def _input(trace: Trace, index: int, leaf: Any, path: str, dims: tuple[Any, ...]
     source = Guarded(index, leaf) if weak is not None else Abstract(path)
     value = trace.input(type_, source, identifier(path))
     return argument_tracer(trace, value, weak)
+
+
+def _is_masked(leaf: Any) -> bool:
+    """Without loading the module of masked arrays, where nobody has."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(leaf, masked.MaskedArray)
 
 
 def _unusable(leaf: Any, path: str) -> str:

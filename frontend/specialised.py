@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from weft.frontend import tree
 from weft.frontend.fallback import ByNumpy
 from weft.frontend.specialise import Leaves, Runner, guard_key
+from weft.ir.records import dataclass, replace
 from weft.ir.sizes import Sizes
 
 Form = Runner | ByNumpy

@@ -14,7 +14,6 @@ lives in the inner capture, which notes in its journal what the outer one had, a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from weft.frontend.layout import Layout, row_major, stepped
 from weft.ir import ops
 from weft.ir.graph import Value
 from weft.ir.opdef import REGISTRY, OpDef
+from weft.ir.records import dataclass
 from weft.ir.space import READER
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,6 +12,7 @@ from weft.frontend.numpy_api.registry import METHODS
 from weft.frontend.storage import Storage, read_path, write_path
 from weft.frontend.tracer import Tracer, cast, emit, innermost, read
 from weft.ir import ops
+from weft.ir.records import dataclass
 
 
 def assign(target: Tracer, value: Tracer) -> None:

@@ -10,8 +10,9 @@ call without any Python in it (`weft.runtime.direct`); what it can't say goes th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from weft.ir.records import dataclass
 
 MISSED = object()  # what such a call returns, with nothing done, for arguments that it is not made for
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Op, Value
+from weft.ir.records import dataclass, field
 
 if TYPE_CHECKING:
     from weft.ir.opdef import OpDef

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, reduce
 from numbers import Number
 from typing import Any, TypeGuard
 
@@ -58,9 +59,7 @@ class Dim:
         self._hash = hash(frozenset(terms.items()))
 
     def __hash__(self) -> int:
-        if self.sizes.capturing:  # a program's set or dict may have the number itself
-            return hash(self.__index__())
-        return self._hash
+        return hash(self.__index__()) if self.sizes.capturing else self._hash  # a program's dict may have the number
 
     # ---- arithmetic ----------------------------------------------------------------------------------
 
@@ -228,15 +227,11 @@ def may_exceed(n: Any, most: int) -> bool:
 
 def minimum(first: Any, *others: Any) -> Any:
     """The least of sizes, without a guard."""
-    for n in others:
-        first = _extreme("min", first, n)
-    return first
+    return reduce(partial(_extreme, "min"), others, first)
 
 
 def maximum(first: Any, *others: Any) -> Any:
-    for n in others:
-        first = _extreme("max", first, n)
-    return first
+    return reduce(partial(_extreme, "max"), others, first)
 
 
 def aligned(size: Any, unit: int) -> Any:
@@ -315,9 +310,8 @@ def _nonzero(b: Dim) -> bool:
 
 
 def without(monomial: Monomial, atom: str) -> list[str]:
-    rest = list(monomial)
-    rest.remove(atom)
-    return rest
+    at = monomial.index(atom)
+    return [*monomial[:at], *monomial[at + 1 :]]
 
 
 def bounds(n: Any) -> tuple[int | None, int | None]:

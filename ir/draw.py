@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from weft.ir.graph import Graph, Op, Value, is_literal
 from weft.ir.literals import attribute, constant_text
 from weft.ir.opdef import COMMUTATIVE
+from weft.ir.records import dataclass, field
 from weft.ir.text import function_names, listing
 
 _UNSAID = frozenset({"shape", "dtype", "value", "batch", "contract"})  # attributes that the types show, or long ones

@@ -12,12 +12,12 @@ The picture follows the reader's light or dark theme where the viewer tells of o
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, field
 from html import escape
 
 from weft.ir.draw import Picture, picture
 from weft.ir.graph import Graph
 from weft.ir.layout import Box, Layout, Link, Point, arrange
+from weft.ir.records import dataclass, field
 
 LETTER = 0.605  # width of a letter in the widest of the usual monospace fonts, in font sizes
 TITLE, SMALL = 12.0, 10.0  # font sizes: of an op; of names and types

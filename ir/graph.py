@@ -10,11 +10,11 @@ graphs by structure and, if asked, names, and ignores locations.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from weft.ir.records import dataclass, field
 from weft.ir.types import TensorType
 
 if TYPE_CHECKING:

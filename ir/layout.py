@@ -18,8 +18,9 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+from weft.ir.records import dataclass, field
 
 APART = 16.0  # between boxes of a layer
 LANE = 9.0  # between points, and between a point and a box

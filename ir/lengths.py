@@ -13,10 +13,10 @@ of that length are what they are of. A row has several loops, each with roots of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from weft.ir.graph import Op, Value
 from weft.ir.opdef import REGISTRY
+from weft.ir.records import dataclass, field
 from weft.ir.space import ARG, Space, levels
 
 

@@ -24,9 +24,9 @@ Ops of the family "library" are their references in compiled code too: it calls 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from weft.ir.records import dataclass, field
 from weft.ir.types import TensorType
 
 Infer = Callable[..., tuple[TensorType, ...]]

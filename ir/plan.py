@@ -17,12 +17,12 @@ op that holds it says what they are bound to outside.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from weft.ir.dims import is_known
 from weft.ir.graph import Op, Value
+from weft.ir.records import dataclass, field
 from weft.ir.text import Names
 
 SMALL = 64  # bytes: a cache line

@@ -20,11 +20,11 @@ says that the group is not one kernel. Both the fuse pass and code generation as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from weft.ir.dims import same, value_of
 from weft.ir.graph import Op, Value
+from weft.ir.records import dataclass, field
 
 Axes = tuple["int | None", ...]
 CHEAP = frozenset("add sub mul neg where cast less less_equal greater greater_equal equal not_equal maximum minimum "

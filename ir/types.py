@@ -10,12 +10,12 @@ It has no element type, so it is not among `NAMES`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from weft.ir.dims import same_shape
+from weft.ir.records import dataclass
 
 NAMES: dict[str, np.dtype] = {
     "bool": np.dtype(np.bool_),

@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from weft.ir.graph import Op, Value
 from weft.ir.ops.linalg import free_axes
+from weft.ir.records import dataclass
 from weft.ir.space import is_unit_reshape
 from weft.ir.types import strides_of
 

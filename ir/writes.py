@@ -11,7 +11,6 @@ it is read at its own place, or outside the window, or before anything is stored
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft.ir.dims import value_of
@@ -20,6 +19,7 @@ from weft.ir.lengths import Bounds, bounds
 from weft.ir.opdef import REGISTRY, OpDef
 from weft.ir.ops.movement import broadcast
 from weft.ir.ops.moving import halves
+from weft.ir.records import dataclass
 from weft.ir.space import (
     ARG,
     LEAF_MOVES,

@@ -12,7 +12,6 @@ an index out of bounds, is no error.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Graph, Op, Value, fresh
@@ -23,6 +22,7 @@ from weft.ir.ops.movement import to_front, transpose
 from weft.ir.ops.moving import agree, moving_slice, moving_update
 from weft.ir.ops.reduce import any_
 from weft.ir.ops.update import bound, dynamic_slice, dynamic_update
+from weft.ir.records import dataclass
 from weft.ir.types import TensorType
 from weft.passes.batch_control import run_regions
 from weft.passes.batch_writes import masked_write

@@ -31,7 +31,6 @@ branch without checkpoints, which would else have to keep all snapshots of all i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from weft.ir.builder import Builder, Expr
 from weft.ir.dims import value_of
@@ -42,6 +41,7 @@ from weft.ir.ops.elementwise import floordiv, maximum
 from weft.ir.ops.logic import equal, logical_and, where
 from weft.ir.ops.movement import broadcast, reshape
 from weft.ir.ops.update import dynamic_slice, dynamic_update
+from weft.ir.records import dataclass
 from weft.passes.snapshots import snapshots, split
 from weft.passes.trip import Trip
 from weft.passes.written_loops import Group, for_loop, while_loop

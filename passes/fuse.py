@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from weft.ir.cost import TYPICAL, group_cost, read_again
 from weft.ir.dims import same, value_of
 from weft.ir.graph import Graph, Op, Value, fresh, with_regions
 from weft.ir.ops.control import LEAD, call, carried_operands, cond, is_loop
+from weft.ir.records import replace
 from weft.ir.space import CHEAP, READER, SCATTERS, WINDOWS, is_alone, leaves
 from weft.ir.space import is_free as is_movement
 from weft.ir.views import streamed, view_of

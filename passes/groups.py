@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from weft.ir.dims import same_shape
 from weft.ir.graph import Op
 from weft.ir.grow import Grown
+from weft.ir.records import dataclass
 from weft.ir.space import Space
 
 

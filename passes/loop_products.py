@@ -18,7 +18,6 @@ are smaller than their product. A sum of such a factor moves behind the loop wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from weft.ir.builder import Builder, Expr
 from weft.ir.dims import value_of
@@ -28,6 +27,7 @@ from weft.ir.ops.control import call, for_loop
 from weft.ir.ops.linalg import dot, free_axes
 from weft.ir.ops.movement import broadcast, reshape
 from weft.ir.ops.update import dynamic_slice, dynamic_update
+from weft.ir.records import dataclass, field
 from weft.passes.every_trip import EveryTrip, trip_numbers
 
 MOST = 1 << 26  # bytes that one array of all trips may have

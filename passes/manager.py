@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from weft.ir.graph import Graph
 from weft.ir.ops.control import call
+from weft.ir.records import dataclass
 from weft.ir.verify import verify
 
 log = logging.getLogger("weft.passes")

@@ -16,12 +16,12 @@ A value has the same bits in all its kernels: what would be contracted in one an
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from weft.ir.contraction import contracted
 from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Op, Value, with_regions
 from weft.ir.ops.control import call
+from weft.ir.records import dataclass
 from weft.ir.space import CHEAP, SCATTERS, WINDOWS, is_alone
 from weft.ir.writes import solve_writes
 from weft.passes.dce import dce

@@ -11,13 +11,13 @@ another rate than many of a few, and needs none of the shifted copies (see `weft
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft.ir.graph import Graph, Op, Value, with_regions
 from weft.ir.ops.control import call
 from weft.ir.ops.linalg import dot, free_axes
 from weft.ir.ops.movement import inverse_permutation
+from weft.ir.records import dataclass
 from weft.ir.views import View, view_of
 from weft.passes.convolutions import grid, windows_at
 from weft.passes.simplify import Rewriter

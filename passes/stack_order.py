@@ -15,11 +15,11 @@ that, in a second derivative, is not, and so on. Which op has pushed what is fou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from weft.ir.graph import Graph, Op, Value, with_regions
 from weft.ir.ops.control import BEFORE, LEAD, cond, is_loop
 from weft.ir.ops.stack import pop, push, stack_new
+from weft.ir.records import dataclass
 from weft.ir.types import STACK
 
 

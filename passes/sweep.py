@@ -7,7 +7,6 @@ asked for, sums over broadcast axes, and adds up the uses. Loops and branches ar
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from weft.ir.graph import Op, Value
 from weft.ir.ops.movement import broadcast, pad, unbroadcast
 from weft.ir.ops.stack import pop, stack_new, zeros
 from weft.ir.ops.update import update
+from weft.ir.records import dataclass
 from weft.ir.space import READER
 
 

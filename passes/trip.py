@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from weft.ir.builder import Builder, Expr
 from weft.ir.graph import Graph, Op, Value, fresh
 from weft.ir.ops.control import BEFORE, I64, for_loop
+from weft.ir.records import dataclass
 from weft.passes.dce import dce, read
 from weft.passes.sweep import Sweep, forth
 from weft.passes.written_loops import Group

@@ -11,12 +11,12 @@ along, and take the writes back one by one: then the parts that were overwritten
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from weft.ir.builder import Builder
 from weft.ir.dims import value_of
 from weft.ir.graph import Graph, Op, Value
 from weft.ir.opdef import REGISTRY
+from weft.ir.records import dataclass
 from weft.ir.space import SCATTERS, WINDOWS
 from weft.ir.writes import reader
 

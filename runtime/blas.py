@@ -17,13 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from weft.codegen.objects import host_cpu
 from weft.runtime import native, pool
-from weft.runtime.blas_ir import blas_ir
+from weft.runtime.cpus import described
 
 PRODUCTS = ("weft_gemm_f32", "weft_gemm_f64", "weft_gemm_batch_f32", "weft_gemm_batch_f64")
 _ROUTINES = ("sgemm", "dgemm", "sgemv", "dgemv")
-_AVX512 = {"+avx512f", "+avx512bw", "+avx512cd", "+avx512dq", "+avx512vl"}
+_AVX512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 
 
 def available() -> bool:
@@ -60,9 +59,16 @@ def _products(dtype: str) -> native.Library:
     return native.build_source(source(dtype))
 
 
+@functools.cache
 def source(dtype: str) -> native.Source:
     """The module of the products of one dtype."""
-    return native.Source("blas", f"matrix products, {dtype}", blas_ir(dtype))
+
+    def write() -> str:
+        from weft.runtime.blas_ir import blas_ir
+
+        return blas_ir(dtype)
+
+    return native.Source("blas", f"matrix products, {dtype}", write)
 
 
 @native.once
@@ -94,8 +100,8 @@ def _load(path: Path) -> ctypes.CDLL | None:
 def _settings() -> dict[str, str]:
     """The environment that OpenBLAS should see while it is loaded."""
     settings = {"OPENBLAS_NUM_THREADS": "1"}  # else it starts its own threads at once
-    cpu, features = host_cpu()
-    if cpu.startswith("znver") and set(features.split(",")) >= _AVX512:
+    cpu = described()
+    if cpu.get("vendor_id") == "AuthenticAMD" and set(cpu.get("flags", "").split()) >= _AVX512:
         settings["OPENBLAS_CORETYPE"] = "SkylakeX"
     if "OPENBLAS_CORETYPE" in os.environ:
         settings.pop("OPENBLAS_CORETYPE", None)

@@ -18,7 +18,6 @@ import functools
 import hashlib
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -180,6 +179,8 @@ class DiskCache:
         return self.path / (key + _SUFFIX)
 
     def _write(self, path: Path, data: bytes) -> None:
+        import tempfile  # which loads several compression libraries
+
         os.makedirs(path.parent, mode=0o700, exist_ok=True)  # somebody may have removed it since
         handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
         try:

@@ -12,18 +12,15 @@ import ctypes
 import functools
 import struct
 import sys
-import sysconfig
 from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
 from weft.codegen import entry
-from weft.codegen.functions import module
 from weft.ir.boundary import MISSED, Argument, Boundary, Constant, Container, Leaf, Node, Result
 from weft.ir.graph import Graph
 from weft.runtime import native
-from weft.runtime.direct_ir import HEADER, direct_ir, instructions
 
 MOST_WORDS = 4096  # of a frame: it lies on the thread's stack
 _FASTCALL, _KEYWORDS = 0x80, 0x2
@@ -32,7 +29,7 @@ _NUMPY = {"weft_numpy_new": 94, "weft_numpy_scalar": 60, "weft_numpy_read": 62} 
 
 def supported() -> bool:
     """Do objects and arrays lie in memory as `direct_ir` reads them, and does one lock guard them?"""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if sys.implementation.name != "cpython" or "t" in sys.abiflags:
         return False
     array = np.empty((2, 3))[1:]
     word = lambda offset: ctypes.c_void_p.from_address(id(array) + offset).value  # noqa: E731
@@ -54,7 +51,14 @@ def supported() -> bool:
 def _library() -> native.Library:
     for name, index in _NUMPY.items():
         native.provide(name, functools.partial(_numpy_address, index))
-    return native.build(module(direct_ir()), kind="direct", label="direct calls")
+    return native.build_source(native.Source("direct", "direct calls", _write))
+
+
+def _write() -> str:
+    from weft.codegen.functions import module
+    from weft.runtime.direct_ir import direct_ir
+
+    return module(direct_ir())
 
 
 def _numpy_address(index: int) -> int:
@@ -98,7 +102,7 @@ def _method() -> _Method:
 
 @functools.cache
 def _instructions() -> dict[str, int]:
-    return {name: _library().address(f"weft_{name}") for name in instructions()}
+    return {name.removeprefix("weft_"): _library().address(name) for name in _library().symbols}
 
 
 @functools.cache
@@ -189,7 +193,7 @@ class _Program:
         number = lambda o: first[o[0]] + o[1] if isinstance(o, tuple) else o  # noqa: E731
         names = self.address(tuple(map(sys.intern, boundary.names))) if boundary.names else 0
         words = [len(boundary.arguments), count, self.objects, number(result), id(MISSED), names]
-        assert len(words) == HEADER
+        assert len(words) == entry.HEADER
         addresses = _instructions()
         for name, *operands in self.lines:
             words += [addresses[name], 2 + len(operands), *map(number, operands)]

@@ -19,13 +19,10 @@ and NumPy by their C API.
 
 from __future__ import annotations
 
-import re
-
 from weft.codegen import entry
 from weft.runtime.direct_give_ir import GIVE
 from weft.runtime.direct_take_ir import TAKE
 
-HEADER = 6  # words before the first instruction
 DONE, MISSED, RAISED = 0, 1, 2
 
 
@@ -35,15 +32,10 @@ def direct_ir() -> str:
     values = {"TYPE": entry.OBJECT_TYPE, "DATA": entry.ARRAY_DATA, "NDIM": entry.ARRAY_NDIM, "DIMS": entry.ARRAY_DIMS,
               "DESCR": entry.ARRAY_DESCR, "BASE": entry.ARRAY_BASE, "FLAGS": entry.ARRAY_FLAGS,
               "ITEMS": entry.TUPLE_ITEMS, "COPY": entry.COPY,
-              "MISSED": MISSED, "RAISED": RAISED, "HEADER": HEADER}  # fmt: skip
+              "MISSED": MISSED, "RAISED": RAISED, "HEADER": entry.HEADER}  # fmt: skip
     for word, value in values.items():
         text = text.replace(f"${word}", str(value))
     return text
-
-
-def instructions() -> list[str]:
-    """The names of all instructions."""
-    return re.findall(r"define i64 @weft_(\w+)\(ptr %f", direct_ir())
 
 
 _TEXT = r"""

@@ -7,6 +7,7 @@ fresh arrays, except those that live in a donated argument's buffer.
 from __future__ import annotations
 
 import ctypes
+import functools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from sys import getrefcount
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, RAISED, TUPLE_ITEMS
-from weft.codegen.step import Step
+from weft.codegen.unit import Needs
 from weft.ir.boundary import Boundary
 from weft.ir.dims import evaluator, value_of
 from weft.ir.graph import Graph
@@ -88,13 +89,13 @@ class Executable:
     def __init__(
         self,
         graph: Graph,
-        step: Step,
+        step: Needs,
         taken: dict[int, int],
         library: native.Library,
-        stages: Any,
+        stages: Callable[[], Any],
         evaluate: Callable[[Any], int] = value_of,
     ) -> None:
-        self.stages = stages
+        self._stages = stages
         self.library = library
         self._graph = graph
         settled = signature(graph, evaluate) if step.sizes else graph
@@ -123,6 +124,11 @@ class Executable:
             weakref.finalize(self, library.function("release", None))
         self._arenas: list[np.ndarray] = []
 
+    @functools.cached_property
+    def stages(self) -> Any:
+        """The way of its graph through the compiler."""
+        return self._stages()
+
     def at(self, values: Mapping[str, int]) -> Executable:
         """The same object code for other values of the symbols among the sizes."""
         step = self._step
@@ -132,7 +138,7 @@ class Executable:
             self._table = step.sizes[0].sizes.at(step.sizes)
         evaluate = evaluator(step.sizes[0].sizes, values)
         numbers = step.at(evaluate, np.array(self._table(**values), np.int64))
-        other = Executable(self._graph, numbers, self._taken, self.library, self.stages, evaluate)
+        other = Executable(self._graph, numbers, self._taken, self.library, lambda: self.stages, evaluate)
         other._arenas = self._arenas
         return other
 

@@ -1,12 +1,12 @@
 """Object bytes become callable addresses.
 
-    bytes --read_symbols--> names --resolve--> addresses --LLVM's JIT linker--> executable pages
+    bytes --read_symbols--> names --resolve--> addresses --loader, else LLVM's JIT linker--> executable pages
 
 A symbol that an object asks for is looked up in this order: what ``define_symbol`` registered, what a
 provider (``provide``) can make when first asked (the thread pool, BLAS), then the process itself, libm and
 libgcc (whose helpers convert float16 on CPUs that cannot).  Everything is resolved before LLVM links, so a
 missing name is an ``ObjectError`` that says which, never an abort.  A link takes about 0.4 ms and needs
-neither Numba nor a compiler.
+neither Numba nor a compiler, on x86-64 Linux not even llvmlite.
 
 A step is several objects, linked as one (``build_units``). Those of its kernels that an earlier step brought
 along are in the process already, and are used from there.
@@ -19,13 +19,16 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from weft.codegen.objects import LLVM_LOCK, binding, compile_object, compile_objects
-from weft.codegen.units import KERNEL, Unit
+from weft.codegen.unit import KERNEL, Unit
+from weft.ir.records import dataclass
 from weft.runtime.cache import DiskCache, Entry, cache_key, default_cache
 from weft.runtime.elf import ObjectError, read_symbols
+from weft.runtime.loader import link
+from weft.runtime.stamp import stamped
 
 __all__ = ["Library", "ObjectError", "build", "build_units", "define_symbol", "load", "provide", "symbol_address"]
 
@@ -37,12 +40,13 @@ T = TypeVar("T")
 _DECLARED = re.compile(r"^declare [^@\n]*@([\w.]+)", re.M)
 
 
-class Source(NamedTuple):
-    """A module of weft's own, which a provider loads."""
+@dataclass(frozen=True)
+class Source:
+    """A module of weft's own, which a provider loads. write: gives its LLVM IR text."""
 
     kind: str
     label: str
-    text: str
+    write: Callable[[], str]
 
 
 def once(make: Callable[..., T]) -> Callable[..., T]:
@@ -107,14 +111,13 @@ def load(obj: bytes) -> Library:
 
 def _link(objects: Sequence[bytes], known: Mapping[str, Library]) -> Library:
     """Several objects as one library; `known` symbols are those of other libraries."""
-    builder = binding().JITLibraryBuilder()
     defined: set[str] = set()
     undefined: set[str] = set()
     for obj in objects:
         symbols = read_symbols(obj)
-        builder.add_object_img(obj)
         defined |= symbols.defined
         undefined |= symbols.undefined
+    imports = {}
     used = []
     for name in undefined - defined - {"_GLOBAL_OFFSET_TABLE_"}:
         library = known.get(name)
@@ -123,10 +126,18 @@ def _link(objects: Sequence[bytes], known: Mapping[str, Library]) -> Library:
             raise ObjectError(f"the object needs the symbol {name!r}, which nothing in this process defines")
         if library is not None:
             used.append(library)
-        builder.import_symbol(name, address)
-    for name in defined:
-        builder.export_symbol(name)
+        imports[name] = address
+    loaded = link(objects, imports)
+    if loaded is not None:
+        return Library(loaded.memory, loaded.addresses, used)
     with LLVM_LOCK:
+        builder = binding().JITLibraryBuilder()
+        for obj in objects:
+            builder.add_object_img(obj)
+        for name, address in imports.items():
+            builder.import_symbol(name, address)
+        for name in defined:
+            builder.export_symbol(name)
         try:
             tracker = builder.link(_linker(), f"weft.{next(_names)}")
         except RuntimeError as error:
@@ -155,8 +166,42 @@ def build(llvm_text: str, *, kind: str = "kernel", label: str = "", cache: DiskC
 
 
 def build_source(source: Source) -> Library:
-    """Load a module of weft's own, as ``build`` does."""
-    return build(source.text, kind=source.kind, label=source.label)
+    """Load a module of weft's own, as ``build`` does, without writing its text where that is the same as ever."""
+    cache = default_cache()
+    name = stamped(source.kind, source.label) if cache.path is not None else None
+    if name is None:
+        return build(source.write(), kind=source.kind, label=source.label)
+    noted = cache.get(name)
+    if noted is not None:
+        library = load_cached([(source.kind, source.label, noted.payload.decode())], cache)
+        if library is not None:
+            return library
+    text = source.write()
+    library = build(text, kind=source.kind, label=source.label)
+    cache.put(name, cache_key(source.kind, text).encode(), {"kind": "note"}, label=source.label)
+    return library
+
+
+def unit_key(unit: Unit) -> str:
+    """The key under which the cache has the object code of a unit."""
+    return cache_key(unit.kind, unit.text, version=f"O{unit.level}")
+
+
+def load_cached(parts: Sequence[tuple[str, str, str]], cache: DiskCache) -> Library | None:
+    """Modules, each by its kind, its symbol and the key of its object code, as one library.  None where not all of
+    them are in the cache and can be linked."""
+    loaded = {symbol: library for _, symbol, _ in parts if (library := _kernels.get(symbol)) is not None}
+    entries = {symbol: cache.get(key) for _, symbol, key in parts if symbol not in loaded}
+    known = {name: library for library in loaded.values() for name in library.symbols}
+    objects = [entry.payload for entry in entries.values() if entry is not None]
+    if len(objects) < len(entries):
+        return None
+    try:
+        library = _link(objects, known)
+    except ObjectError:
+        return None
+    _kernels.update((symbol, library) for kind, symbol, _ in parts if kind == KERNEL and symbol not in loaded)
+    return library
 
 
 def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: DiskCache | None = None) -> Library:
@@ -170,7 +215,7 @@ def build_units(units: Sequence[Unit], *, threads: int, label: str = "", cache: 
     loaded = {u.symbol: library for u in units if (library := _kernels.get(u.symbol)) is not None}
     known = {name: library for library in loaded.values() for name in library.symbols}
     units = [u for u in units if u.symbol not in loaded]
-    keys = [cache_key(u.kind, u.text, version=f"O{u.level}") for u in units]
+    keys = [unit_key(u) for u in units]
     entries = [cache.get(key) for key in keys]
     more = _missing(units) if None in entries else {}
     objects, fresh = _objects(units, entries, threads, more)
@@ -195,7 +240,7 @@ def _objects(
     """Their bytes, and which of them had to be compiled.  What was compiled with them goes to the cache at once."""
     objects = [b"" if entry is None else entry.payload for entry in entries]
     fresh = [i for i, entry in enumerate(entries) if entry is None]
-    texts = [(units[i].text, units[i].level) for i in fresh] + [(source.text, 3) for source in more.values()]
+    texts = [(units[i].text, units[i].level) for i in fresh] + [(source.write(), 3) for source in more.values()]
     made = compile_objects(texts, threads=threads)
     for i, obj in zip(fresh, made, strict=False):
         objects[i] = obj
@@ -208,7 +253,7 @@ def _missing(units: Sequence[Unit]) -> dict[str, Source]:
     """The modules of weft's own that a step will load and the cache does not have, by key."""
     declared = {name for u in units for name in _DECLARED.findall(u.text)} & _sources.keys() - _addresses.keys()
     sources = {source for name in sorted(declared) for source in _sources[name]()}
-    keys = {cache_key(source.kind, source.text): source for source in sorted(sources)}
+    keys = {cache_key(s.kind, s.write()): s for s in sorted(sources, key=lambda source: source.label)}
     return {key: source for key, source in keys.items() if default_cache().get(key) is None}
 
 

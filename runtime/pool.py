@@ -15,18 +15,24 @@ import ctypes
 import functools
 import logging
 import os
+import platform
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from weft.runtime import native
-from weft.runtime.cpus import usable_cpus
-from weft.runtime.pool_ir import pool_ir, supported
+from weft.runtime.cpus import FUTEX_CALL, usable_cpus
 
 _SPIN_SECONDS = 40e-6
 _JOIN_SECONDS = 5.0
 _log = logging.getLogger("weft")
+
+
+def supported() -> bool:
+    """Whether this system has what the workers sleep on (Linux futexes, with a known system call number)."""
+    return sys.platform == "linux" and platform.machine().lower() in FUTEX_CALL
 
 
 class _State:
@@ -161,7 +167,13 @@ def _library() -> native.Library:
 
 def source() -> native.Source:
     """The pool's module."""
-    return native.Source("pool", "thread pool", pool_ir())
+    return native.Source("pool", "thread pool", _write)
+
+
+def _write() -> str:
+    from weft.runtime.pool_ir import pool_ir
+
+    return pool_ir()
 
 
 def _functions() -> dict[str, Callable[..., Any]]:

@@ -25,12 +25,12 @@ other.  The futex wait re-checks the word in the kernel.
 from __future__ import annotations
 
 import platform
-import sys
+
+from weft.runtime.cpus import FUTEX_CALL
 
 OPEN, WAITED = 1 << 30, 1 << 29
 SHARES = 64  # at most: beyond that, threads begin with the same one
 COUNT = WAITED - 1
-_FUTEX_CALL = {"x86_64": 202, "amd64": 202, "aarch64": 98, "arm64": 98, "riscv64": 98, "ppc64le": 221}
 _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # both with FUTEX_PRIVATE_FLAG
 _PAUSE = {
     "x86_64": ("llvm.x86.sse2.pause()", "()", ""),
@@ -38,11 +38,6 @@ _PAUSE = {
     "aarch64": ("llvm.aarch64.hint(i32)", "(i32 1)", "yield"),
     "arm64": ("llvm.aarch64.hint(i32)", "(i32 1)", "yield"),
 }
-
-
-def supported() -> bool:
-    """Whether this system has what the workers sleep on (Linux futexes, with a known system call number)."""
-    return sys.platform == "linux" and platform.machine().lower() in _FUTEX_CALL
 
 
 def pool_ir() -> str:
@@ -57,7 +52,7 @@ def pool_ir() -> str:
         declare_pause, pause = "", 'fence syncscope("singlethread") seq_cst'  # spin on the load alone
     text = _TEXT.replace("PAUSE_DECLARATION", declare_pause).replace("PAUSE", pause)
     for word, value in {
-        "FUTEX_CALL": _FUTEX_CALL[machine],
+        "FUTEX_CALL": FUTEX_CALL[machine],
         "FUTEX_WAIT": _FUTEX_WAIT,
         "FUTEX_WAKE": _FUTEX_WAKE,
         "NOT_OPEN": ~OPEN,

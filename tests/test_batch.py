@@ -12,6 +12,7 @@ from rewriting import graph_of
 from strategies import ALL_OPS, JUMPS, STEEP, UPDATES, graphs, random_array
 from test_loop_derivatives import PROGRAMS
 
+from weft.compiler import compile_graph
 from weft.ir import REGISTRY, Graph
 from weft.ir.interpret import interpret
 from weft.ir.parse import parse
@@ -21,7 +22,6 @@ from weft.passes.dce import dce
 from weft.passes.differentiate import reverse
 from weft.passes.forward import forward
 from weft.passes.stack_order import turned_ops
-from weft.pipeline import compile_graph
 
 ROUNDING = {"f16": 2e-2, "f32": 1e-5, "f64": 1e-12}
 # What has regions is the pass's own; what has no operands has nothing to map.

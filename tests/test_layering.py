@@ -125,3 +125,27 @@ def test_import_weft_is_light():
     code = f"import sys, weft; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_compile_loads_before_the_first_call():
+    """The frontend, and of it only what captures: no pass list, no code generator, no runtime, and nothing of NumPy's
+    and the standard library's that takes long to load and that the program itself did not ask for."""
+    late = ("weft.pipeline", "weft.codegen", "weft.runtime", "weft.passes.fuse", "weft.passes.differentiate",
+            "numpy.ma", "numpy.random", "sysconfig", "tempfile", "json")  # fmt: skip
+    code = (
+        "import sys, numpy; before = set(sys.modules); import weft; weft.compile(lambda x: x);"
+        f"print([m for m in {late} if m in sys.modules and m not in before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_records_are_made_without_generated_methods():
+    """Classes that are defined when weft is loaded use `weft.ir.records`: see there."""
+    code = (
+        "import dataclasses, numpy; made = []; plain = dataclasses._create_fn;"
+        "dataclasses._create_fn = lambda name, *rest, **more: (made.append(name), plain(name, *rest, **more))[1];"
+        "import weft; weft.compile(lambda x: x); print(made)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,6 +1,8 @@
 """Random numbers that a compiled function, or a loop that is kept, draws once: a warning names the line."""
 
 import random
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -105,3 +107,23 @@ def test_a_numpy_array_written_by_a_function_in_a_loop():
     with pytest.raises(errors.ForeignArrayError):
         weft.compile(f)(X, 20)
     assert not table.any()
+
+
+UNLOADED = """
+import sys, warnings
+import numpy as np, weft
+hidden = {}
+exec("def draw(x):\\n    import numpy\\n    return x + numpy.random.rand()", hidden)
+exec("def load(x):\\n    import numpy.random\\n    return x + 1.0", hidden)
+assert "numpy.random" not in sys.modules
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    weft.compile(hidden[sys.argv[1]])(np.ones(2))
+print([w.category.__name__ for w in seen])
+"""
+
+
+@pytest.mark.parametrize(("what", "said"), [("draw", "['HostEffectWarning']"), ("load", "[]")])
+def test_numpy_generators_are_not_loaded_to_be_watched(what, said):
+    done = subprocess.run([sys.executable, "-c", UNLOADED, what], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == said

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import weft
+from weft.compiler import compile_graph
 from weft.ir.parse import parse
-from weft.pipeline import Stages, compile_graph
+from weft.pipeline import Stages
 
 BIG = 1 << 18
 

@@ -61,8 +61,8 @@ _WHERE = {
 
 def __getattr__(name: str) -> Any:
     if name == "compile":
+        from weft.compiler import compile_graph
         from weft.frontend.decorate import make_compile
-        from weft.pipeline import compile_graph
 
         value: Any = make_compile(compile_graph)
     elif name in _WHERE:

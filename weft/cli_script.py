@@ -14,7 +14,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from weft.cli_output import CommandError
-from weft.pipeline import Stages, compile_graph
+from weft.compiler import compile_graph
+from weft.pipeline import Stages
 
 
 class Lookout:

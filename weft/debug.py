@@ -32,6 +32,11 @@ def debug_level() -> int:
         return 0
 
 
+def watched() -> bool:
+    """Whether anybody would see what the compiler says of its work."""
+    return any(logging.getLogger(name).isEnabledFor(at) for rung in RUNGS.values() for name, at in rung)
+
+
 def set_up(level: int | None = None) -> None:
     """Make the logger "weft" silent, or print the rungs up to `level` (WEFT_DEBUG's) to standard error."""
     root = logging.getLogger("weft")

@@ -83,7 +83,9 @@ def _sizes(form: Any) -> list[str]:
 def _times(form: Any) -> str:
     seconds = {"capture": form.capture_seconds}
     stages = getattr(form.executable, "stages", None)
-    if stages is not None:
+    if stages is not None and stages.recalled:
+        seconds["recalled"] = form.compile_seconds
+    elif stages is not None:
         seconds["passes"] = sum(record.seconds for record in stages.records)
         seconds.update(stages.seconds)
     known = sum(seconds.values()) - form.capture_seconds

@@ -12,10 +12,10 @@ import logging
 import time
 from collections.abc import Collection
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from weft.codegen.step import Step, write_step
-from weft.debug import debug_level, set_up
+from weft.debug import debug_level
 from weft.ir.graph import Graph
 from weft.passes.convolutions import convolutions
 from weft.passes.cse import cse
@@ -59,7 +59,6 @@ GRAPHS = {"trace": 0, "grad": 1, "simplified": UNFUSED, "fused": len(PASSES)}  #
 Donate = Collection[int | tuple[int, int]]  # inputs whose buffers results may take, see `weft.passes.memory`
 log = logging.getLogger("weft.pipeline")
 KERNELS, LLVM = logging.getLogger("weft.kernels"), logging.getLogger("weft.llvm")
-set_up()
 
 
 class Stages:
@@ -71,6 +70,7 @@ class Stages:
         self.label = label or graph.name
         self.check = debug_level() >= 1 if check is None else check
         self.seconds: dict[str, float] = {}
+        self.recalled = False  # its object code was found without coming this way
 
     @cached_property
     def _passed(self) -> tuple[Graph, list[Record]]:
@@ -141,9 +141,10 @@ class Stages:
         log.info("%s: %s in %.2f ms", self.label, name, self.seconds[name] * 1e3)
         return out
 
-    def compile(self) -> Any:
-        """The executable. Its object code comes from the disk cache when it was compiled before."""
-        from weft.runtime import native, pool
+    def compile(self, name: Any = None) -> Any:
+        """The executable. Its object code comes from the disk cache when it was compiled before. name: to recall it
+        by, see `weft.runtime.recall`."""
+        from weft.runtime import native, pool, recall
         from weft.runtime.executable import Executable
 
         step = self.step
@@ -153,41 +154,9 @@ class Stages:
             LLVM.debug("%s: LLVM IR\n%s\nassembly\n%s", self.label, step.text, self.asm)
         build = lambda: native.build_units(step.units, threads=pool.threads(), label=self.label)  # noqa: E731
         library = self._timed("object code", build)
-        return Executable(self.fused, step, self.memory.taken, library, self)
+        if name is not None:
+            recall.remember(name, step, step.units, self.memory.taken, self.label)
+        return Executable(self.fused, step, self.memory.taken, library, lambda: self)
 
     def __str__(self) -> str:
         return f"{self.fused}\n{self.memory}"
-
-
-class Watcher(Protocol):
-    """Who looks on: `weft dump` while it runs a script, for one."""
-
-    def declared(self, name: str) -> None:
-        """`weft.compile` was given a function of this name."""
-
-    def captured(self, stages: Stages) -> None:
-        """A call was captured; it will be compiled next, unless this raises."""
-
-
-class Pipeline:
-    """What the frontend is handed: compile a graph, or show its stages. Its `watcher`, if any, looks on."""
-
-    watcher: Watcher | None = None
-    symbolic = True  # sizes may be symbols (`weft.ir.dims`): what it makes has `at(values)`
-
-    def __call__(self, graph: Graph, donate: Donate = (), label: str = "") -> Any:
-        stages = Stages(graph, donate, label)
-        if self.watcher is not None:
-            self.watcher.captured(stages)
-        return stages.compile()
-
-    def declared(self, name: str) -> None:
-        if self.watcher is not None:
-            self.watcher.declared(name)
-
-    def lower(self, graph: Graph, donate: Donate = (), label: str = "") -> Stages:
-        return Stages(graph, donate, label)
-
-
-compile_graph = Pipeline()
-

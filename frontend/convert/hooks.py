@@ -36,7 +36,7 @@ from weft.frontend.convert.stores import (
 )
 from weft.frontend.numpy_api.writable import CREATED, of_symbols, owned
 from weft.frontend.operators import named
-from weft.frontend.randomness import GENERATORS, note_call, note_made
+from weft.frontend.randomness import is_generator, note_call, note_made
 from weft.frontend.region_parts import State, Undefined
 from weft.frontend.tracer import Tracer
 from weft.ir.dims import is_known
@@ -388,13 +388,13 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if makes:
         return owned(function, args, kwargs)
     owner = getattr(function, "__self__", None)
-    if type(owner) in GENERATORS:
+    if is_generator(owner):
         note_call(function, owner)
     written = args[0] if args and _is_writer(function) else kwargs.get("out")
     if type(written) is np.ndarray:
         check_foreign(written, args, kwargs)
     result = convert_callable(function, _HOOKS)(*args, **kwargs)
-    if type(result) in GENERATORS:
+    if is_generator(result):
         note_made(result, bool(args or kwargs))
     return result
 

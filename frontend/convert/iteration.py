@@ -8,7 +8,6 @@ Their positions may be traced, and so may the number of trips of a range.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from weft.frontend.lengths import trip_count
 from weft.frontend.tracer import Tracer, as_tracer
 from weft.ir.dims import Dim
 from weft.ir.ops.control import AGAIN, is_checkpoint
+from weft.ir.records import dataclass
 
 Number = Any  # an int, or a weak tracer of one
 

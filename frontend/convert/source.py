@@ -10,11 +10,10 @@ stay as they are.
 from __future__ import annotations
 
 import ast
-import copy
 import functools
 import linecache
 import os
-import sysconfig
+import sys
 import threading
 import types
 from collections.abc import Callable
@@ -24,9 +23,8 @@ from typing import Any
 from weft.frontend.convert.transform import HOOKS, convert_function, convertible
 
 _FOREIGN = ("numpy", "scipy", "numba", "llvmlite", "weft", "pytest", "_pytest", "unittest", "matplotlib")
-_LIBRARIES = tuple(
-    os.path.realpath(p) + os.sep for p in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-)
+_PLATFORM = os.path.join(sys.base_exec_prefix, sys.platlibdir, "python{}.{}".format(*sys.version_info))
+_LIBRARIES = tuple([os.path.realpath(p) + os.sep for p in (os.path.dirname(os.__file__), _PLATFORM)])
 _LOCK = threading.Lock()
 _CODES: dict[CodeType, CodeType | None] = {}  # original -> converted, None where there is none
 _MADE: set[CodeType] = set()  # the converted ones, and those of the functions inside them
@@ -54,8 +52,8 @@ def convert(function: FunctionType, hooks: Any) -> FunctionType:
 
 
 def _is_foreign(function: FunctionType) -> bool:
-    module = (function.__module__ or "").split(".")[0]
-    if module in _FOREIGN:
+    modules = (function.__module__, function.__globals__.get("__name__"))  # a wrapper bears the user's module
+    if any(str(name or "").partition(".")[0] in _FOREIGN for name in modules):
         return True
     file = os.path.realpath(function.__code__.co_filename)
     return file.startswith(_LIBRARIES) and "site-packages" not in file
@@ -66,7 +64,6 @@ def _converted_code(function: FunctionType) -> CodeType | None:
     node = find_node(code)
     if node is None or not convertible(node):
         return None
-    node = copy.deepcopy(node)
     arguments = node.args
     arguments.defaults = []
     arguments.kw_defaults = [None for _ in arguments.kwonlyargs]
@@ -133,10 +130,12 @@ def _remember(code: CodeType) -> None:
 
 
 def find_node(code: CodeType) -> ast.FunctionDef | ast.Lambda | None:
-    """The function's node in its file, at its first line; None when it can't be told."""
+    """The function's node in its file, at its first line, for the caller to change; None when it can't be told."""
     lines = linecache.getlines(code.co_filename)
     if not lines:
         return None
+    if code.co_name != "<lambda>" and (alone := _parsed_alone(code, lines)) is not None:
+        return alone
     tree = _statement(lines, code.co_firstlineno)
     if tree is None:
         return None
@@ -152,6 +151,37 @@ def find_node(code: CodeType) -> ast.FunctionDef | ast.Lambda | None:
     if lambdas and len(found) > 1:
         found = [n for n in found if _positions(n) == _span(code)]
     return found[0] if len(found) == 1 else None
+
+
+def _parsed_alone(code: CodeType, lines: list[str]) -> ast.FunctionDef | None:
+    """The node of a function's own lines, without parsing all of its file; None where these alone don't say."""
+    first = code.co_firstlineno - 1
+    if not 0 <= first < len(lines):
+        return None
+    indent = _indent(lines[first])
+    head = True  # decorators
+    end = first
+    for end in range(first, len(lines)):
+        text = lines[end].lstrip()
+        if not head and text and text[0] not in "#)]}" and _indent(lines[end]) <= indent:
+            break
+        head = head and not text.startswith("def ")
+    else:
+        end = len(lines)
+    inside = "if 1:\n" if indent else "\n"
+    block = "\n" * (first - 1) + inside + "".join(lines[first:end]) if first else "".join(lines[:end])
+    try:
+        body: list[ast.stmt] = ast.parse(block).body
+    except (SyntaxError, ValueError):  # cut off in the middle: a string whose lines begin further left, say
+        return None
+    if indent and len(body) == 1 and isinstance(body[0], ast.If):
+        body = body[0].body
+    node = body[0] if len(body) == 1 else None
+    return node if isinstance(node, ast.FunctionDef) and node.name == code.co_name else None
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _statement(lines: list[str], line: int) -> ast.Module | None:

@@ -14,7 +14,6 @@ IndexError when the compiled code has run (see the op `bound`). Traced ints alon
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from weft.frontend.numpy_api.registry import method
 from weft.frontend.tracer import Tracer, as_tracer, cast, constant, emit, full
 from weft.ir import ops
 from weft.ir.dims import Dim, as_size, is_known, same, same_shape
+from weft.ir.records import dataclass
 from weft.ir.types import broadcast_dims
 
 

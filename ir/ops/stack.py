@@ -15,7 +15,6 @@ tangent of a stack is a stack of the tangents of its floats.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ import numpy as np
 from weft.ir.opdef import IRTypeError, OpDef, register
 from weft.ir.ops.families import Types, in_each
 from weft.ir.ops.movement import broadcast
+from weft.ir.records import dataclass
 from weft.ir.types import STACK, TensorType, dtype_name, read_type
 
 
