@@ -202,14 +202,12 @@ class CompiledFunction:
         try:
             start = time.perf_counter()
             made = self._capture(call, pattern)
-            if made.outer:
-                before.undo()
-                return None
-            return self._compile(call, made, known, time.perf_counter() - start, pattern)
+            if not made.outer:
+                return self._compile(call, made, known, time.perf_counter() - start, pattern)
         except Exception as error:  # whatever it is: an error of the user's comes again
-            before.undo()
             family.failed(error)
-            return None
+        before.undo()
+        return None
 
     def _capture(self, call: Call, pattern: Pattern | None = None) -> Capture:
         args, _ = call.arguments()

@@ -401,7 +401,7 @@ def cast(tracer: Tracer, dtype: Any) -> Tracer:
 
 
 def _check_fits(n: Dim, dtype: np.dtype) -> None:
-    """Raises OverflowError where a size, which is an int of Python's, doesn't fit in a dtype; that it does is a guard."""
+    """Raises OverflowError where a size, an int of Python's, doesn't fit in a dtype; that it does is a guard."""
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= n <= np.iinfo(dtype).max:
         raise OverflowError(f"Python integer {n} out of bounds for {dtype}")
 
