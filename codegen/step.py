@@ -24,7 +24,7 @@ from weft.codegen.step_control import write_graph
 from weft.codegen.step_writer import ALIGN, Frame, Writer
 from weft.codegen.unit import Needs, Unit
 from weft.codegen.units import units
-from weft.ir.dims import value_of
+from weft.ir.dims import Dim, value_of
 from weft.ir.graph import Graph
 from weft.ir.plan import Plan
 
@@ -63,8 +63,8 @@ def write_step(graph: Graph, plan: Plan) -> Step:
     if w.bounds:
         w.number(w.scratch)
     if not w.sizes:  # library ops alone need no table, but the executable for other sizes is made with one
-        for n in (n for v in graph.inputs for n in v.type.dims):
-            w.number(n)
+        dims: list[object] = [n for v in graph.inputs for n in v.type.dims]
+        w.sizes += [n for n in dims if isinstance(n, Dim)]
     if w.sizes:
         arguments.append("%sizes")
         constants.append(np.array([value_of(n) for n in w.sizes], np.int64))

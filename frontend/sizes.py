@@ -20,9 +20,9 @@ import numpy as np
 
 from weft.frontend.specialise import Capture, Leaves, guard_key
 from weft.frontend.storage import View
-from weft.ir.dims import Dim, evaluator, symbol
+from weft.ir.dims import Dim, symbol
 from weft.ir.records import dataclass, field, replace
-from weft.ir.settle import settle_attr, signature
+from weft.ir.settle import evaluator, settle_attr, signature
 from weft.ir.sizes import LEAST, Sizes
 
 Shape = tuple[int, ...]

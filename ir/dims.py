@@ -163,29 +163,6 @@ def symbol(sizes: Sizes, name: str) -> Dim:
     return Dim(sizes, {(name,): 1}, sizes.values[name])
 
 
-def evaluator(sizes: Sizes, values: Mapping[str, int]) -> Callable[[Any], int]:
-    """What gives the value of a size where the symbols have these values."""
-    known: dict[str, int] = dict(values)
-
-    def atom(text: str) -> int:
-        if text not in known:
-            how, a, b = sizes.atoms[text]
-            known[text] = _value(how, at(a), at(b))
-        return known[text]
-
-    def at(n: Any) -> int:
-        if is_known(n):
-            return int(n)
-        total = 0
-        for monomial, c in n.terms.items():
-            for name in monomial:
-                c *= atom(name)
-            total += c
-        return total
-
-    return at
-
-
 def value_of(n: Any) -> int:
     """The value that a size has in the call that is compiled."""
     return n.value if type(n) is Dim else int(n)
@@ -393,7 +370,7 @@ def _made(sizes: Sizes, terms: dict[Monomial, int], value: int) -> Any:
 def _atom(sizes: Sizes, how: str, a: Any, b: Any) -> Dim:
     text = f"({_inner(a)} // {_inner(b)})" if how == "//" else f"{how}({_text(a)}, {_text(b)})"
     sizes.atoms.setdefault(text, (how, a, b))
-    return Dim(sizes, {(text,): 1}, _value(how, value_of(a), value_of(b)))
+    return Dim(sizes, {(text,): 1}, atom_value(how, value_of(a), value_of(b)))
 
 
 def _text(n: Any) -> str:
@@ -405,7 +382,7 @@ def _inner(n: Any) -> str:
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
-def _value(how: str, a: int, b: int) -> int:
+def atom_value(how: str, a: int, b: int) -> int:
     return a // b if how == "//" else min(a, b) if how == "min" else max(a, b)
 
 
@@ -413,7 +390,7 @@ def _monomial_value(sizes: Sizes, monomial: Monomial) -> int:
     out = 1
     for atom in monomial:
         found = sizes.atoms.get(atom)
-        out *= sizes.values[atom] if found is None else _value(found[0], *map(value_of, found[1:]))
+        out *= sizes.values[atom] if found is None else atom_value(found[0], *map(value_of, found[1:]))
     return out
 
 

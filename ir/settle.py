@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from weft.ir.dims import Dim
+from weft.ir.dims import Dim, atom_value, is_known
 from weft.ir.graph import Graph, Op, Value
+from weft.ir.sizes import Sizes
 
-Evaluate = Callable[[Any], int]  # of a size, see `Sizes.evaluator`
+Evaluate = Callable[[Any], int]  # of a size, see `evaluator`
+
+
+def evaluator(sizes: Sizes, values: Mapping[str, int]) -> Callable[[Any], int]:
+    """What gives the value of a size where the symbols have these values."""
+    known: dict[str, int] = dict(values)
+
+    def atom(text: str) -> int:
+        if text not in known:
+            how, a, b = sizes.atoms[text]
+            known[text] = atom_value(how, at(a), at(b))
+        return known[text]
+
+    def at(n: Any) -> int:
+        if is_known(n):
+            return int(n)
+        total = 0
+        for monomial, c in n.terms.items():
+            for name in monomial:
+                c *= atom(name)
+            total += c
+        return total
+
+    return at
 
 
 def settle(graph: Graph, at: Evaluate) -> Graph:

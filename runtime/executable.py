@@ -18,10 +18,10 @@ import numpy as np
 from weft.codegen.entry import ARRAY_DATA, ARRAY_FLAGS, COPY, OUT_OF_BOUNDS, RAISED, TUPLE_ITEMS
 from weft.codegen.unit import Needs
 from weft.ir.boundary import Boundary
-from weft.ir.dims import evaluator, value_of
+from weft.ir.dims import value_of
 from weft.ir.graph import Graph
 from weft.ir.ops.moving import disagreement
-from weft.ir.settle import settle_op, signature
+from weft.ir.settle import evaluator, settle_op, signature
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 from weft.runtime.direct import direct, enter, supported
 from weft.runtime.host import Host, forget

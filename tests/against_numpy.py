@@ -12,9 +12,9 @@ import numpy as np
 
 import weft
 from weft.frontend.decorate import make_compile
-from weft.ir.dims import Dim, evaluator
+from weft.ir.dims import Dim
 from weft.ir.interpret import interpret
-from weft.ir.settle import settle
+from weft.ir.settle import evaluator, settle
 from weft.ir.verify import verify
 
 DTYPES = (np.bool_, np.int8, np.uint8, np.int32, np.uint64, np.int64, np.float16, np.float32, np.float64)

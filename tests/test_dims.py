@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.ir.dims import Dim, aligned, bounds, evaluator, maximum, minimum, provably, same, symbol, value_of
+from weft.ir.dims import Dim, aligned, bounds, maximum, minimum, provably, same, symbol, value_of
+from weft.ir.settle import evaluator
 from weft.ir.sizes import LEAST, Sizes
 
 
