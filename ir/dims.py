@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, reduce
 from numbers import Number
 from typing import Any, TypeGuard
 
@@ -44,6 +43,11 @@ def _with_size(plain: Callable[[Any, Any], Any], compute: Callable[[Any, Any], A
     return method
 
 
+def _of_numbers(plain: Callable[[int, Any], Any]) -> Any:
+    """A binary method of the number itself: a guard."""
+    return lambda self, other: plain(self.__index__(), other.__index__() if type(other) is Dim else other)
+
+
 _power = _with_size(operator.pow)
 
 
@@ -59,7 +63,9 @@ class Dim:
         self._hash = hash(frozenset(terms.items()))
 
     def __hash__(self) -> int:
-        return hash(self.__index__()) if self.sizes.capturing else self._hash  # a program's dict may have the number
+        if self.sizes.capturing:  # a program's set or dict may have the number itself
+            return hash(self.__index__())
+        return self._hash
 
     # ---- arithmetic ----------------------------------------------------------------------------------
 
@@ -76,6 +82,11 @@ class Dim:
     __truediv__ = _with_size(operator.truediv)
     __rtruediv__ = _with_size(lambda a, b: b / a)
     __rpow__ = _with_size(lambda a, b: b**a)
+    __and__ = __rand__ = _of_numbers(operator.and_)
+    __or__ = __ror__ = _of_numbers(operator.or_)
+    __xor__ = __rxor__ = _of_numbers(operator.xor)
+    __lshift__, __rlshift__ = _of_numbers(operator.lshift), _of_numbers(lambda a, b: b << a)
+    __rshift__, __rrshift__ = _of_numbers(operator.rshift), _of_numbers(lambda a, b: b >> a)
 
     def __neg__(self) -> Any:
         return self * -1
@@ -204,11 +215,15 @@ def may_exceed(n: Any, most: int) -> bool:
 
 def minimum(first: Any, *others: Any) -> Any:
     """The least of sizes, without a guard."""
-    return reduce(partial(_extreme, "min"), others, first)
+    for n in others:
+        first = _extreme("min", first, n)
+    return first
 
 
 def maximum(first: Any, *others: Any) -> Any:
-    return reduce(partial(_extreme, "max"), others, first)
+    for n in others:
+        first = _extreme("max", first, n)
+    return first
 
 
 def aligned(size: Any, unit: int) -> Any:
@@ -287,8 +302,9 @@ def _nonzero(b: Dim) -> bool:
 
 
 def without(monomial: Monomial, atom: str) -> list[str]:
-    at = monomial.index(atom)
-    return [*monomial[:at], *monomial[at + 1 :]]
+    rest = list(monomial)
+    rest.remove(atom)
+    return rest
 
 
 def bounds(n: Any) -> tuple[int | None, int | None]:
