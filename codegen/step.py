@@ -117,7 +117,18 @@ def _tail(w: Writer) -> list[str]:
         lines.append("  ret i64 0")
     if w.stacks:
         lines += ["no.memory:", *free, f"  ret i64 {NO_MEMORY}"]
-    return [*lines, "raised:", *free, f"  ret i64 {RAISED}"] if w.library else lines
+    if not w.library:
+        return lines
+    lines += ["raised:", *free]
+    if not w.bounds:
+        return [*lines, f"  ret i64 {RAISED}"]
+    return [  # an index that was out of bounds came first, and may be why
+        *lines,
+        "  %wrong.before = load i64, ptr %error",
+        "  %was.before = icmp ne i64 %wrong.before, 0",
+        f"  %why = select i1 %was.before, i64 {OUT_OF_BOUNDS}, i64 {RAISED}",
+        "  ret i64 %why",
+    ]
 
 
 def _declarations(step: str) -> list[str]:

@@ -54,7 +54,7 @@ def address(symbol: str) -> int:
     return int(ctypes.cast(routine, ctypes.c_void_p).value or 0)
 
 
-@functools.cache
+@native.once
 def _products(dtype: str) -> native.Library:
     return native.build_source(source(dtype))
 
@@ -71,7 +71,7 @@ def source(dtype: str) -> native.Source:
     return native.Source("blas", f"matrix products, {dtype}", write)
 
 
-@functools.cache
+@native.once
 def _openblas() -> ctypes.CDLL | None:
     spec = importlib.util.find_spec("scipy_openblas32")
     for folder in (spec.submodule_search_locations or ()) if spec else ():

@@ -47,7 +47,7 @@ def supported() -> bool:
     )
 
 
-@functools.cache
+@native.once
 def _library() -> native.Library:
     for name, index in _NUMPY.items():
         native.provide(name, functools.partial(_numpy_address, index))
@@ -83,7 +83,7 @@ def enter(step: int, inputs: int, slots: int, written: Collection[int]) -> Calla
     return functools.partial(_enter(), (ctypes.c_int64 * len(words))(*words))
 
 
-@functools.cache
+@native.once
 def _enter() -> Callable[..., int]:
     return _library().function("weft_enter", ctypes.c_int64, ctypes.c_void_p, ctypes.py_object)
 
@@ -95,7 +95,7 @@ class _Method(ctypes.Structure):
                 ("doc", ctypes.c_char_p)]  # fmt: skip
 
 
-@functools.cache
+@native.once
 def _method() -> _Method:
     return _Method(b"direct", _library().address("weft_call"), _FASTCALL | _KEYWORDS, None)
 

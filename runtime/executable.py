@@ -24,7 +24,7 @@ from weft.ir.ops.moving import disagreement
 from weft.ir.settle import evaluator, settle_op, signature
 from weft.runtime import blas, native, pool  # noqa: F401  (blas and pool provide the symbols that steps call)
 from weft.runtime.direct import direct, enter, supported
-from weft.runtime.host import Host
+from weft.runtime.host import Host, forget
 
 ALIGN = 64
 NOTHING = np.empty(1, np.uint8)
@@ -186,6 +186,7 @@ class Executable:
         if end == RAISED:
             assert self._host is not None
             raise self._host.error()
+        forget()
         if end != OUT_OF_BOUNDS:
             raise MemoryError("no memory for what a loop keeps for its gradient")
         bound = self._bounds[number - 1]

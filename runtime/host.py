@@ -49,6 +49,11 @@ class Host:
         return error
 
 
+def forget() -> None:
+    """Let go what an op raised in this thread's step, which ends with another error."""
+    _raised.__dict__.pop("error", None)
+
+
 def _bound(op: Op) -> _Run:
     """An op on arrays that lie at the addresses which native code gives: operands, then results."""
     kind, attrs, count = op.kind, dict(op.attrs), len(op.operands)

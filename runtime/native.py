@@ -19,7 +19,7 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from weft.codegen.objects import LLVM_LOCK, binding, compile_object, compile_objects
@@ -36,6 +36,7 @@ _addresses: dict[str, int] = {}
 _providers: dict[str, Callable[[], int]] = {}
 _sources: dict[str, Callable[[], Sequence[Source]]] = {}
 _names = itertools.count()
+T = TypeVar("T")
 _DECLARED = re.compile(r"^declare [^@\n]*@([\w.]+)", re.M)
 
 
@@ -46,6 +47,23 @@ class Source:
     kind: str
     label: str
     write: Callable[[], str]
+
+
+def once(make: Callable[..., T]) -> Callable[..., T]:
+    """What `make` gives for its arguments, made once, whichever threads ask first. Had each a library of its own, the
+    first would be unmapped when the second takes its place, and steps that were linked to it would call what is gone.
+    """
+    made: dict[tuple[Any, ...], T] = {}
+
+    @functools.wraps(make)
+    def get(*arguments: Any) -> T:
+        if arguments not in made:
+            with LLVM_LOCK:
+                if arguments not in made:
+                    made[arguments] = make(*arguments)
+        return made[arguments]
+
+    return get
 
 
 class Library:
@@ -277,7 +295,7 @@ def _system_libraries() -> tuple[ctypes.CDLL, ...]:
     return tuple(found)
 
 
-@functools.cache
+@once
 def _linker() -> Any:
     # suppress_errors: LLVM would print what the exception says anyway.
     linker = binding().create_lljit_compiler(use_jit_link=True, suppress_errors=True)

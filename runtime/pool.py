@@ -160,7 +160,7 @@ def _default_threads() -> int:
     return usable_cpus()
 
 
-@functools.cache
+@native.once
 def _library() -> native.Library:
     return native.build_source(source())
 

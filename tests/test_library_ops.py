@@ -154,3 +154,18 @@ def test_object_code_is_found_again(tmp_path, monkeypatch):
     assert first.llvm == second.llvm and "%host" in first.llvm
     del runs[0]
     np.testing.assert_array_equal(runs[0]([np.array([3.0, 1.0, 2.0, 0.0])])[0], np.arange(4.0))
+
+
+def test_an_index_that_was_out_of_bounds_before_is_what_is_told():
+    @weft.compile
+    def f(x, i):
+        return np.linalg.solve(np.eye(3) * x[i], np.ones(3))
+
+    for n in (4, 5, 6):
+        x = np.zeros(n)
+        x[0] = 2.0
+        with pytest.raises(IndexError, match="index 7 is out of bounds"):
+            f(x, 7)
+        with pytest.raises(np.linalg.LinAlgError):
+            f(x, 1)
+        np.testing.assert_array_equal(f(x, 0), np.full(3, 0.5))

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -222,3 +223,27 @@ def test_loops_have_metadata_of_their_own():
     assert len(used) == len(set(used)) >= 3
     assert "4" in counts and counts != ["4"] * len(counts)
     assert all(re.search(rf"^!{n} = distinct !{{!{n}, !0[,}}]", text, re.M) for n in used)
+
+
+def test_once_is_once_for_all_threads() -> None:
+    made: list[str] = []
+    start = threading.Barrier(8)
+
+    @native.once
+    def library(name: str) -> object:
+        made.append(name)
+        time.sleep(0.02)  # another thread would come in between
+        return object()
+
+    found: list[object] = []
+
+    def ask() -> None:
+        start.wait()
+        found.append(library("a"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == ["a"] and len(set(map(id, found))) == 1 and library("b") is not found[0]
