@@ -52,3 +52,14 @@ def test_methods_and_what_is_not_compiled():
     assert "Model.step: compiled 1 time\n" in weft.explain(model.step)
     with pytest.raises(errors.ArgumentError, match="scaled is not compiled"):
         weft.explain(scaled)
+
+
+def test_phases_are_disjoint(monkeypatch):
+    """The passes are asked for by what writes the kernels, and must not be counted there again."""
+    monkeypatch.setenv("WEFT_CACHE", "0")
+    step = weft.compile(lambda x: np.tanh(x) * x)
+    step(np.ones(5))
+    (form,) = step.cache_info()
+    stages = form.executable.stages
+    assert not stages.recalled
+    assert sum(r.seconds for r in stages.records) + sum(stages.seconds.values()) <= form.compile_seconds
