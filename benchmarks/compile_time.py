@@ -22,6 +22,7 @@ import numpy as np
 import weft
 from benchmarks import machine
 from benchmarks.table import names
+from weft.explanation import phases
 
 PHASES = ("capture", "passes", "kernels", "object code", "rest")
 
@@ -82,13 +83,15 @@ def compiled(program: str, ops: int) -> dict[str, Any]:
     step(*arguments)
     (form,) = step.cache_info()
     stages = form.executable.stages
-    seconds = {"capture": form.capture_seconds, "passes": sum(r.seconds for r in stages.records), **stages.seconds}
-    seconds["rest"] = max(0.0, form.compile_seconds - sum(seconds.values()) + form.capture_seconds)
     by_name: dict[str, float] = {}
     for r in stages.records:
         name = r.name.removesuffix(" again")
         by_name[name] = by_name.get(name, 0.0) + r.seconds
-    return {"ops": stages.records[0].before, "seconds": seconds, "dearest": max(by_name.items(), key=lambda p: p[1])}
+    return {
+        "ops": stages.records[0].before,
+        "seconds": phases(form),
+        "dearest": max(by_name.items(), key=lambda p: p[1]),
+    }
 
 
 def apart(program: str, ops: int, limit: float) -> dict[str, Any] | str:

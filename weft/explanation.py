@@ -81,6 +81,11 @@ def _sizes(form: Any) -> list[str]:
 
 
 def _times(form: Any) -> str:
+    return ", ".join(f"{name} {1e3 * s:.1f} ms" for name, s in phases(form).items())
+
+
+def phases(form: Any) -> dict[str, float]:
+    """Seconds that each phase of a specialisation's compilation took; `rest` is what none of them accounts for."""
     seconds = {"capture": form.capture_seconds}
     stages = getattr(form.executable, "stages", None)
     if stages is not None and stages.recalled:
@@ -90,7 +95,7 @@ def _times(form: Any) -> str:
         seconds.update(stages.seconds)
     known = sum(seconds.values()) - form.capture_seconds
     seconds["rest"] = max(form.compile_seconds - known, 0.0)
-    return ", ".join(f"{name} {1e3 * s:.1f} ms" for name, s in seconds.items())
+    return seconds
 
 
 def _parts(form: Any) -> list[str]:
