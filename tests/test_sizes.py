@@ -341,3 +341,15 @@ def test_sizes_meet_narrow_integers_as_numbers_do(dtype: type) -> None:
                 continue
             for a, b in zip(weft.tree.leaves(compiled(x)), weft.tree.leaves(want), strict=True):
                 assert a.dtype == b.dtype and np.array_equal(a, b)
+
+
+def test_a_number_that_was_asked_for_is_a_guard_at_every_size():
+    """A form for symbolic sizes has the powers of one count in it, and must not serve another."""
+
+    def powers(x, count):
+        return np.stack([x ** (k + 1) for k in range(count)])
+
+    f = weft.compile(powers)
+    for rows, count in ((4, 2), (5, 2), (6, 2), (7, 3), (8, 3), (9, 2), (10, 4)):
+        x = np.arange(1.0, rows + 1)
+        np.testing.assert_array_equal(f(x, count), powers(x, count))
